@@ -1,0 +1,32 @@
+"""RealCiaoSR: real-world super-resolution at any scale. The public names load on first use, so that `--help` is quick."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realciao.archs import build_network as build_network
+    from realciao.archs.published import from_published as from_published
+    from realciao.checkpoint import load_weights as load_weights
+    from realciao.checkpoint import save_weights as save_weights
+    from realciao.evaluation import evaluate as evaluate
+    from realciao.inference import Upscaler as Upscaler
+    from realciao.options import load_options as load_options
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Upscaler": "realciao.inference",
+    "build_network": "realciao.archs",
+    "evaluate": "realciao.evaluation",
+    "from_published": "realciao.archs.published",
+    "load_options": "realciao.options",
+    "load_weights": "realciao.checkpoint",
+    "save_weights": "realciao.checkpoint",
+}
+__all__ = [*_HOME, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'realciao' has no attribute '{name}'")

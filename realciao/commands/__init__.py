@@ -1,0 +1,28 @@
+"""The commands: each module parses its arguments at once, imports what is heavy after that, and makes one call."""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from realciao.errors import UserError
+
+Main = Callable[[Sequence[str] | None], int]
+
+
+def command(main: Main) -> Callable[..., NoReturn]:
+    """Wraps a `main(argv) -> exit status`: a UserError becomes one line on standard error and exit status 2; Ctrl-C is 130."""
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> NoReturn:
+        try:
+            status = main(argv)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            status = 130
+        sys.exit(status)
+
+    return run

@@ -1,0 +1,38 @@
+"""Pixel-centre coordinates in [-1, 1], and how a size follows from a scale.
+
+The convention (LIIF's): coordinates are (y, x); pixel i of n has its centre at -1 + (2 i + 1) / n. Index arithmetic on them is
+float32 whatever the network computes in, so that every precision reads the same cells.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def scaled_size(size: tuple[int, int], scale: float | tuple[float, float]) -> tuple[int, int]:
+    """HR height and width of an LR image of `size` at `scale`, or at (scale_y, scale_x): max(1, round(n * s)) per axis."""
+    scale_y, scale_x = scale if isinstance(scale, tuple) else (scale, scale)
+    return max(1, round(size[0] * scale_y)), max(1, round(size[1] * scale_x))
+
+
+def reduced_size(size: tuple[int, int], scale: float | tuple[float, float]) -> tuple[int, int]:
+    """LR height and width of an HR image of `size` at `scale`, or at (scale_y, scale_x): max(1, round(n / s)) per axis."""
+    scale_y, scale_x = scale if isinstance(scale, tuple) else (scale, scale)
+    return max(1, round(size[0] / scale_y)), max(1, round(size[1] / scale_x))
+
+
+def make_axis(n: int, device: torch.device | str | None = None) -> Float[Tensor, "n"]:
+    """Centres of n pixels along one axis, in [-1, 1], float32."""
+    half = 1 / n
+    return -1 + half + (2 * half) * torch.arange(n, device=device).float()
+
+
+def make_coord(size: tuple[int, int], device: torch.device | str | None = None) -> Float[Tensor, "h w 2"]:
+    """Centres of the pixels of an image of `size`, as (y, x) in [-1, 1]."""
+    axes = make_axis(size[0], device), make_axis(size[1], device)
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
+def make_cell(size: tuple[int, int], device: torch.device | str | None = None) -> Float[Tensor, "2"]:
+    """Height and width of one pixel of an image of `size`, in the units of its coordinates."""
+    return torch.tensor([2 / size[0], 2 / size[1]], device=device)

@@ -1,0 +1,117 @@
+"""BasicSR's registries, and the one way in which a `{type: ..., ...}` spec becomes an object."""
+
+import difflib
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+import msgspec
+
+import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
+from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, Registry
+
+from realciao.errors import OptionError
+
+__all__ = [
+    "ARCH_REGISTRY",
+    "DATASET_REGISTRY",
+    "LOSS_REGISTRY",
+    "METRIC_REGISTRY",
+    "Registry",
+    "build",
+    "did_you_mean",
+    "import_all",
+]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the known name nearest to `name`, or "" when none is near."""
+    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def import_all(package: ModuleType) -> None:
+    """Imports every module of a package, so that the decorators in its files fill the registries."""
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+
+
+def find(registry: Registry, name: Any) -> Any:
+    """The class registered under `name` (BasicSR's own `_basicsr` suffix is tried too).
+
+    Raises:
+        OptionError: at path `type`, naming the nearest registered name.
+    """
+    for candidate in (name, f"{name}_basicsr"):
+        if candidate in registry:
+            # Registry.get prints when it misses, so it is asked only for what is there
+            return registry.get(candidate)
+    names = [str(key).removesuffix("_basicsr") for key in registry.keys()]
+    raise OptionError("type", f"'{name}' is not registered{did_you_mean(name, names) or f'; known: {sorted(names)}'}")
+
+
+def build(registry: Registry, spec: Any, where: str = "", **runtime: Any) -> Any:
+    """Constructs the registered class that `spec["type"]` names with the rest of the spec as keyword arguments.
+
+    Args:
+        registry: e.g. ARCH_REGISTRY.
+        spec: `{"type": "EDSREncoder", "num_feat": 64}`; it is not modified.
+        where: the spec's place in the option file, e.g. "network_g"; it prefixes the path of every error.
+        **runtime: arguments that the program adds and that a spec may not set.
+
+    Raises:
+        OptionError: no or unknown type, unknown, missing or ill-typed argument, or a value the class refuses.
+    """
+    try:
+        if not isinstance(spec, Mapping):
+            raise OptionError("", f"expected a mapping with a `type`, got {spec!r}")
+        if "type" not in spec:
+            raise OptionError("type", f"is missing; known: {sorted(map(str, registry.keys()))}")
+        cls = find(registry, spec["type"])
+        given = {key: value for key, value in spec.items() if key != "type"}
+        try:
+            return cls(**_check_arguments(cls, given, runtime), **runtime)
+        except OptionError:
+            raise
+        except (ValueError, NotImplementedError) as error:
+            raise OptionError("", f"{spec['type']}: {error}") from error
+    except OptionError as error:
+        raise error.below(where) from error
+
+
+def _check_arguments(cls: Any, given: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
+    """The given arguments converted to their annotated types, after checking names against the signature."""
+    parameters = inspect.signature(cls).parameters
+    names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    allowed = [name for name in names if name not in runtime]
+    for name in given:
+        if name not in allowed and not (open_ended and name not in runtime):
+            raise OptionError(name, f"unknown key{did_you_mean(name, allowed) or f'; known: {allowed}'}")
+    for name in allowed:
+        if name not in given and parameters[name].default is inspect.Parameter.empty:
+            raise OptionError(name, "is missing")
+    hints = _type_hints(cls)
+    return {name: _convert(name, value, hints.get(name, Any)) for name, value in given.items()}
+
+
+def _type_hints(cls: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    except (NameError, TypeError):  # annotations that only a type checker can resolve
+        return {}
+
+
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    try:
+        return msgspec.convert(value, hint)
+    except msgspec.ValidationError as error:
+        problem, _, inner = str(error).partition(" - at `$")
+        path = (name + inner.rstrip("`")).replace("[", ".").replace("]", "")
+        raise OptionError(path, f"{problem[0].lower()}{problem[1:]} (value {value!r})") from error
+    except TypeError:  # a type that msgspec does not know: the constructor itself judges
+        return value

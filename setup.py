@@ -1,0 +1,53 @@
+"""Installs RealCiaoSR: `python -m pip install -c constraints.txt -e .` (add `[dev]` for the tests and the tools)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+# BasicSR 1.4.2 is published as source only. Building it makes pip fetch a second torch (gigabytes, and constraints do not
+# bind there), and fails on Python 3.13. A checkout therefore carries the wheel that this build makes; a source archive of
+# this project does not, and asks the registry.
+WHEEL = Path(__file__).resolve().parent / "realciao" / "third_party" / "basicsr-1.4.2-py3-none-any.whl"
+BASICSR = f"basicsr @ {WHEEL.as_uri()}" if WHEEL.is_file() else "basicsr==1.4.2"
+
+setup(
+    name="realciao",
+    version="0.1.0",
+    description="Real-world super-resolution at any scale: CiaoSR trained on BSRGAN / Real-ESRGAN degradations",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["realciao*", "degradations*"]),
+    package_data={"degradations": ["recipes/*.yml"]},
+    install_requires=[
+        "torch>=2.6",
+        "torchvision>=0.21",
+        BASICSR,
+        "numpy>=2.0",
+        "scipy>=1.13",
+        "opencv-python>=4.10",
+        "pillow>=11",
+        "scikit-image>=0.25",
+        "accelerate>=1.3",
+        "safetensors>=0.5",
+        "pyyaml>=6.0",
+        "msgspec>=0.19",
+        "jaxtyping>=0.2.36",
+        "pyiqa>=0.1.14",
+        "tb-nightly",  # TensorBoard under the name by which BasicSR asks for it
+        "setuptools<81",  # basicsr imports distutils, openai-clip (through pyiqa) pkg_resources
+    ],
+    extras_require={
+        "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],
+    },
+    entry_points={
+        "console_scripts": [
+            "realciao-train = realciao.train:main",
+            "realciao-infer = realciao.commands.infer:main",
+            "realciao-evaluate = realciao.commands.evaluate:main",
+            "realciao-degrade = realciao.commands.degrade:main",
+            "realciao-convert-weights = realciao.commands.convert_weights:main",
+        ],
+    },
+)
