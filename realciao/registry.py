@@ -4,9 +4,9 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+import sys
 import typing
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -34,10 +34,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def import_all(package: ModuleType) -> None:
-    """Imports every module of a package, so that the decorators in its files fill the registries."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+def import_all(package: str) -> None:
+    """Imports every module of a package, so that the decorators in its files fill the registries: `import_all(__name__)`."""
+    for module in pkgutil.iter_modules(sys.modules[package].__path__):
+        importlib.import_module(f"{package}.{module.name}")
 
 
 def find(registry: Registry, name: Any) -> Any:

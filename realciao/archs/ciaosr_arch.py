@@ -1,0 +1,117 @@
+"""The network: an encoder, a decoder, and what lies around them (mean and standard deviation, the bilinear residual)."""
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from realciao.coords import make_axis, make_cell
+from realciao.registry import ARCH_REGISTRY, build
+
+Frame = tuple[int, int, int, int]
+
+QUERIES_PER_CHUNK = 2**15
+
+
+class Prepared(NamedTuple):
+    """One image (or tile), encoded: all that its queries need."""
+
+    lq: Float[Tensor, "b 3 h w"]
+    """Normalised."""
+    frame: Frame
+    decoder: Any
+
+
+@ARCH_REGISTRY.register()
+class CiaoSR(nn.Module):
+    """Super-resolution at any scale: RGB in, RGB out, in the same range.
+
+    Args:
+        encoder: spec of a class that maps an LR image to features, e.g. {"type": "EDSREncoder"}.
+        decoder: spec of a class that maps features and coordinates to colours, e.g. {"type": "CiaoSRDecoder"}.
+        res: adds the bilinearly interpolated LR image to the prediction (the released real-world configurations do not).
+        rgb_mean: subtracted from the input and added to the output.
+        rgb_std: divides the input and multiplies the output.
+    """
+
+    def __init__(
+        self,
+        encoder: dict[str, Any],
+        decoder: dict[str, Any],
+        res: bool = True,
+        rgb_mean: tuple[float, float, float] = (0.4488, 0.4371, 0.4040),
+        rgb_std: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        self.spec = {
+            "type": "CiaoSR",
+            "encoder": dict(encoder),
+            "decoder": dict(decoder),
+            "res": res,
+            "rgb_mean": list(rgb_mean),
+            "rgb_std": list(rgb_std),
+        }
+        self.encoder = build(ARCH_REGISTRY, encoder, "encoder")
+        self.decoder = build(ARCH_REGISTRY, decoder, "decoder", feat_dim=self.encoder.out_dim)
+        self.res = res
+        self.register_buffer("mean", torch.tensor(rgb_mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(rgb_std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(
+        self, lq: Float[Tensor, "b 3 h w"], coord: Float[Tensor, "b hq wq 2"], cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b 3 hq wq"]:
+        """Colours at `coord` (see realciao/batch.py); not clamped, so that gradients live everywhere."""
+        return self.query(self.prepare(lq, dense=False), coord, cell)
+
+    def prepare(self, lq: Float[Tensor, "b 3 h w"], frame: Frame | None = None, dense: bool = True) -> Prepared:
+        """Encodes an image, or a tile of one, once for any number of queries.
+
+        Args:
+            lq: RGB in [0, 1].
+            frame: (top, left, H, W): the tile's origin and the size of the full image, in LR pixels; None for a whole image.
+                Coordinates of later queries are always those of the full image.
+            dense: many queries an LR pixel will follow, so that tables pay.
+        """
+        frame = frame or (0, 0, *lq.shape[2:])
+        lq = (lq - self.mean) / self.std
+        return Prepared(lq, frame, self.decoder.prepare(self.encoder(lq), lq, frame, dense))
+
+    def query(
+        self, prepared: Prepared, coord: Float[Tensor, "b hq wq 2"], cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b 3 hq wq"]:
+        """Colours at any coordinates."""
+        return self._finish(self.decoder.query(prepared.decoder, coord, cell), prepared, coord)
+
+    def query_grid(
+        self, prepared: Prepared, ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"], cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b 3 hq wq"]:
+        """Colours on the grid of two axes of coordinates."""
+        coord = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1)
+        pred = self.decoder.query_grid(prepared.decoder, ys, xs, cell)
+        return self._finish(pred, prepared, coord.expand(len(pred), -1, -1, -1))
+
+    def _finish(
+        self, pred: Float[Tensor, "b 3 hq wq"], prepared: Prepared, coord: Float[Tensor, "b hq wq 2"]
+    ) -> Float[Tensor, "b 3 hq wq"]:
+        """Adds the residual and goes back to RGB."""
+        if self.res:
+            top, left, height, width = prepared.frame
+            h, w = prepared.lq.shape[2:]
+            ratio, origin = coord.new_tensor([height / h, width / w]), coord.new_tensor([2 * top / h, 2 * left / w])
+            in_tile = (coord + 1) * ratio - origin - 1
+            # coord is (y, x), grid_sample wants (x, y)
+            grid = in_tile.flip(-1).to(prepared.lq.dtype)
+            pred = pred + F.grid_sample(prepared.lq, grid, padding_mode="border", align_corners=False)
+        return pred * self.std + self.mean
+
+    @torch.inference_mode()
+    def upscale(self, lq: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:
+        """The whole image at `size` (height, width), clamped to [0, 1]; decoded in bands of rows, so memory stays bounded."""
+        prepared = self.prepare(lq)
+        ys, xs = make_axis(size[0], lq.device), make_axis(size[1], lq.device)
+        cell = make_cell(size, lq.device).expand(len(lq), -1)
+        rows = max(1, QUERIES_PER_CHUNK // size[1])
+        bands = [self.query_grid(prepared, band, xs, cell) for band in ys.split(rows)]
+        return torch.cat(bands, dim=2).clamp(0, 1)

@@ -1,0 +1,172 @@
+"""CiaoSR's decoder: continuous implicit attention-in-attention ("CiaoSR", CVPR 2023, Eqs. 4-7), as its released code computes it.
+
+A query at a continuous coordinate attends to the four cells around it. Keys and values are the cells' features, each multiplied by
+what a small network makes of (features, place of the query relative to the cell, size of the HR pixel); the values also hold the
+non-local features. The attended value becomes a colour in a third network.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from realciao.archs.cells import AxisCells, NeighbourRule, axis_cells
+from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
+from realciao.archs.mlp import MLP
+from realciao.registry import ARCH_REGISTRY
+
+Frame = tuple[int, int, int, int]
+
+
+class Prepared(NamedTuple):
+    """What the decoder keeps of one image (or tile), one row an LR pixel."""
+
+    frame: Frame
+    """(top, left, H, W): where the tile lies in the full image and how large that is, in LR pixels."""
+    size: tuple[int, int]
+    """Height and width of the tile."""
+    key: Float[Tensor, "b hw e"]
+    """3x3 neighbourhoods of the features; also the query vectors."""
+    value: Float[Tensor, "b hw f"]
+    """The same with the non-local features behind."""
+    key_hidden: Float[Tensor, "b hw d"]
+    """What the features contribute to the first layer of `imnet_k`."""
+    value_hidden: Float[Tensor, "b hw d"]
+    """Likewise for `imnet_v`."""
+
+
+@ARCH_REGISTRY.register()
+class CiaoSRDecoder(nn.Module):
+    """Local implicit attention, with cross-scale non-local attention in its values.
+
+    Args:
+        feat_dim: channels of the encoder's map (given by the network).
+        hidden: widths of the hidden layers of the three networks.
+        non_local_scales: subset of {2, 3, 4}; empty for none.
+        local_size: 2 for the four cells around a query, 1 for the nearest alone.
+        neighbours: how the four cells are chosen, see `axis_cells`.
+    """
+
+    def __init__(
+        self,
+        feat_dim: int,
+        hidden: tuple[int, ...] = (256, 256, 256, 256),
+        non_local_scales: tuple[int, ...] = (2,),
+        local_size: int = 2,
+        neighbours: NeighbourRule = "published",
+    ) -> None:
+        super().__init__()
+        if not hidden or min(hidden) < 1:
+            raise ValueError(f"hidden must be at least one positive width, got {list(hidden)}")
+        if not set(non_local_scales) <= {2, 3, 4} or len(set(non_local_scales)) < len(non_local_scales):
+            raise ValueError(f"non_local_scales must be different numbers out of 2, 3, 4, got {list(non_local_scales)}")
+        if local_size not in (1, 2):
+            raise ValueError(f"local_size must be 1 or 2, got {local_size}")
+        self.local_size = local_size
+        self.neighbours: NeighbourRule = neighbours
+        key_dim = 9 * feat_dim
+        value_dim = key_dim + len(non_local_scales) * feat_dim
+        self.imnet_q = MLP(value_dim, 3, hidden)
+        self.imnet_k = MLP(key_dim + 4, key_dim, hidden)
+        self.imnet_v = MLP(value_dim + 4, value_dim, hidden)
+        self.cs_attn = CrossScaleAttention(feat_dim, non_local_scales) if non_local_scales else None
+
+    def prepare(
+        self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
+    ) -> Prepared:
+        """Computes all that depends on the image alone.
+
+        The first layer of `imnet_k` and `imnet_v` is linear in the features, which do not depend on the query: its share is a
+        convolution of the map, done here once a cell rather than once a query and neighbour.
+        """
+        b, c, h, w = feat.shape
+        key = F.unfold(feat, 3, padding=1).transpose(1, 2)
+        first_k, first_v = self.imnet_k.layers[0], self.imnet_v.layers[0]
+        key_hidden = F.conv2d(feat, _as_conv(first_k.weight, c), first_k.bias, padding=1)
+        value_hidden = F.conv2d(feat, _as_conv(first_v.weight, c), first_v.bias, padding=1)
+        value = key
+        if self.cs_attn is not None:
+            non_local = self.cs_attn(feat)
+            value = torch.cat([key, _as_rows(non_local)], dim=2)
+            value_hidden = value_hidden + F.conv2d(non_local, first_v.weight[:, 9 * c : -4, None, None])
+        return Prepared(frame, (h, w), key, value, _as_rows(key_hidden), _as_rows(value_hidden))
+
+    def query(
+        self, prepared: Prepared, coord: Float[Tensor, "b hq wq 2"], cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b 3 hq wq"]:
+        """Colours at any coordinates of the full image's frame."""
+        b, hq, wq, _ = coord.shape
+        ys, xs = self._cells(prepared, coord[..., 0].reshape(b, -1), coord[..., 1].reshape(b, -1), cell)
+        return self._decode(prepared, ys, xs, cell).transpose(1, 2).reshape(b, 3, hq, wq)
+
+    def query_grid(
+        self, prepared: Prepared, ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"], cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b 3 hq wq"]:
+        """Colours on the grid of two axes of coordinates of the full image's frame."""
+        b, hq, wq = len(cell), len(ys), len(xs)
+        rows, columns = self._cells(prepared, ys.expand(b, hq), xs.expand(b, wq), cell)
+        rows = AxisCells(*(t[..., :, None].expand(*t.shape, wq).flatten(-2) for t in rows))
+        columns = AxisCells(*(t[..., None, :].expand(*t.shape[:-1], hq, wq).flatten(-2) for t in columns))
+        return self._decode(prepared, rows, columns, cell).transpose(1, 2).reshape(b, 3, hq, wq)
+
+    def _cells(
+        self, prepared: Prepared, ys: Float[Tensor, "b n"], xs: Float[Tensor, "b m"], cell: Float[Tensor, "b 2"]
+    ) -> tuple[AxisCells, AxisCells]:
+        """The cells to read on either axis, as indices into the tile."""
+        top, left, height, width = prepared.frame
+        result = []
+        for coord, extent, origin, n, size in (
+            (ys, cell[:, 0], top, height, prepared.size[0]),
+            (xs, cell[:, 1], left, width, prepared.size[1]),
+        ):
+            cells = axis_cells(coord, extent, n, self.neighbours, self.local_size)
+            # a query whose cells lie outside the tile is the caller's error, but it must not read other memory
+            nearest, neighbour = ((index - origin).clamp(0, size - 1) for index in cells[:2])
+            result.append(AxisCells(nearest, neighbour, cells.offset))
+        return result[0], result[1]
+
+    def _decode(
+        self, prepared: Prepared, ys: AxisCells, xs: AxisCells, cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "b q 3"]:
+        """Attention of q queries to their local_size ** 2 cells, then colour."""
+        width = prepared.size[1]
+        cell_size = 2 / torch.tensor(prepared.frame[2:], device=cell.device)
+        scale = (cell / cell_size * 2).to(prepared.key.dtype)[:, None].expand(-1, ys.nearest.shape[1], -1)
+        query = _take(prepared.key, ys.nearest * width + xs.nearest)
+        logits, values = [], []
+        for y, offset_y in zip(ys.neighbour, ys.offset, strict=True):
+            for x, offset_x in zip(xs.neighbour, xs.offset, strict=True):
+                index = y * width + x
+                place = torch.cat([torch.stack([offset_y, offset_x], dim=-1).to(scale.dtype), scale], dim=-1)
+                gate_k = _finish(self.imnet_k, _take(prepared.key_hidden, index), place)
+                gate_v = _finish(self.imnet_v, _take(prepared.value_hidden, index), place)
+                logits.append((query * _take(prepared.key, index) * gate_k).sum(dim=-1))
+                values.append(_take(prepared.value, index) * gate_v)
+        weights = torch.stack(logits).softmax(dim=0)
+        return self.imnet_q(torch.einsum("kbq,kbqf->bqf", weights, torch.stack(values)))
+
+
+def _as_rows(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw c"]:
+    return image.flatten(2).transpose(1, 2).contiguous()
+
+
+def _as_conv(weight: Float[Tensor, "d e"], channels: int) -> Float[Tensor, "d c 3 3"]:
+    """The columns of a linear layer that read a 3x3 unfold (channel * 9 + place), as a convolution."""
+    return weight[:, : 9 * channels].reshape(-1, channels, 3, 3)
+
+
+def _take(table: Float[Tensor, "b hw e"], index: Int[Tensor, "b q"]) -> Float[Tensor, "b q e"]:
+    """Row index[b, q] of table[b]."""
+    b, hw, e = table.shape
+    first_row = hw * torch.arange(b, device=index.device)[:, None]
+    return table.reshape(b * hw, e).index_select(0, (index + first_row).flatten()).view(b, -1, e)
+
+
+def _finish(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
+    """The rest of an MLP whose first layer has the features' share already."""
+    hidden = hidden + F.linear(place, mlp.layers[0].weight[:, -4:])
+    for layer in mlp.layers[1:]:
+        hidden = layer(hidden)
+    return hidden
