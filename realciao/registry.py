@@ -1,12 +1,11 @@
 """BasicSR's registries, and the one way in which a `{type: ..., ...}` spec becomes an object."""
 
-import difflib
 import importlib
 import inspect
 import pkgutil
 import sys
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +13,7 @@ import msgspec
 import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, Registry
 
-from realciao.errors import OptionError
+from realciao.errors import OptionError, did_you_mean
 
 __all__ = [
     "ARCH_REGISTRY",
@@ -23,15 +22,8 @@ __all__ = [
     "METRIC_REGISTRY",
     "Registry",
     "build",
-    "did_you_mean",
     "import_all",
 ]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known name nearest to `name`, or "" when none is near."""
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def import_all(package: str) -> None:
@@ -41,16 +33,16 @@ def import_all(package: str) -> None:
 
 
 def find(registry: Registry, name: Any) -> Any:
-    """The class registered under `name` (BasicSR's own `_basicsr` suffix is tried too).
+    """The class registered under `name`; of those that share it, ours (suffix `_realciao`) comes first, then BasicSR's.
 
     Raises:
         OptionError: at path `type`, naming the nearest registered name.
     """
-    for candidate in (name, f"{name}_basicsr"):
+    for candidate in (f"{name}_realciao", name, f"{name}_basicsr") if isinstance(name, str) else ():
         if candidate in registry:
             # Registry.get prints when it misses, so it is asked only for what is there
             return registry.get(candidate)
-    names = [str(key).removesuffix("_basicsr") for key in registry.keys()]
+    names = [str(key).removesuffix("_basicsr").removesuffix("_realciao") for key in registry.keys()]
     raise OptionError("type", f"'{name}' is not registered{did_you_mean(name, names) or f'; known: {sorted(names)}'}")
 
 
@@ -77,8 +69,9 @@ def build(registry: Registry, spec: Any, where: str = "", **runtime: Any) -> Any
             return cls(**_check_arguments(cls, given, runtime), **runtime)
         except OptionError:
             raise
-        except (ValueError, NotImplementedError) as error:
-            raise OptionError("", f"{spec['type']}: {error}") from error
+        except (ValueError, TypeError, NotImplementedError) as error:
+            first_line = str(error).strip().partition("\n")[0]
+            raise OptionError("", f"{spec['type']}: {first_line or type(error).__name__}") from error
     except OptionError as error:
         raise error.below(where) from error
 
@@ -95,23 +88,24 @@ def _check_arguments(cls: Any, given: dict[str, Any], runtime: dict[str, Any]) -
     for name in allowed:
         if name not in given and parameters[name].default is inspect.Parameter.empty:
             raise OptionError(name, "is missing")
-    hints = _type_hints(cls)
+    hints = _type_hints(cls, parameters)
     return {name: _convert(name, value, hints.get(name, Any)) for name, value in given.items()}
 
 
-def _type_hints(cls: Any) -> dict[str, Any]:
+def _type_hints(cls: Any, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    """The annotated types; where there is none (BasicSR annotates nothing), what the default's type tells."""
     try:
-        return typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+        annotated = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
     except (NameError, TypeError):  # annotations that only a type checker can resolve
-        return {}
+        annotated = {}
+    told = {bool: bool, int: int | float, float: float, str: str | None}  # the int 1 is often the default of a factor
+    return {name: told.get(type(p.default), Any) for name, p in parameters.items()} | annotated
 
 
 def _convert(name: str, value: Any, hint: Any) -> Any:
     try:
         return msgspec.convert(value, hint)
     except msgspec.ValidationError as error:
-        problem, _, inner = str(error).partition(" - at `$")
-        path = (name + inner.rstrip("`")).replace("[", ".").replace("]", "")
-        raise OptionError(path, f"{problem[0].lower()}{problem[1:]} (value {value!r})") from error
+        raise OptionError.from_msgspec(error, value).below(name) from error
     except TypeError:  # a type that msgspec does not know: the constructor itself judges
         return value

@@ -1,0 +1,120 @@
+"""Files that outlive a process: weights (safetensors that describe their own network) and the state of a run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from realciao.archs import build_network
+from realciao.errors import UserError
+from realciao.files import atomic_path, atomic_write
+
+HEADER = "realciao"
+FORMAT = 1
+
+
+def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
+    """Writes a network's weights as safetensors; its spec and the notes go into the header, so that the file is all one needs.
+
+    Args:
+        net: made by `build_network`; its `spec` says how to make it again.
+        path: the folder must exist; the file appears whole or not at all.
+        **notes: JSON values, e.g. scale_range=[1, 4], step=800, licence="Apache-2.0", data="...".
+    """
+    header = {"format": FORMAT, "spec": net.spec, **notes}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    atomic_write(path, safetensors.torch.save(tensors, {HEADER: json.dumps(header)}))
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """What a weights file says of itself: `spec`, and the notes it was saved with.
+
+    Raises:
+        UserError: no such file, not safetensors, damaged, or without our header.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        header = json.loads(metadata[HEADER])
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(
+            f"{path}: not a whole safetensors file ({error}); "
+            "for a .pth checkpoint use `python scripts/convert_weights.py IN OUT.safetensors`"
+        ) from error
+    except (KeyError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "
+            "convert it with `python scripts/convert_weights.py IN OUT.safetensors`"
+        ) from error
+    if not isinstance(header, dict) or header.get("format") != FORMAT or "spec" not in header:
+        raise UserError(f"{path}: written by another version of RealCiaoSR (this one reads format {FORMAT})")
+    return header
+
+
+def load_weights(path: str | Path) -> nn.Module:
+    """The network that a weights file describes, with those weights, in eval mode on the CPU; its header as `net.notes`.
+
+    Raises:
+        UserError: the file cannot be read (see `read_header`), or its tensors do not fit its spec.
+    """
+    header = read_header(path)
+    try:
+        net = build_network(header["spec"])
+        load_tensors(net, safetensors.torch.load_file(path))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    net.notes = {key: value for key, value in header.items() if key not in ("format", "spec")}
+    return net.eval()
+
+
+def load_tensors(net: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
+    """Loads a state dict that must fit exactly.
+
+    Raises:
+        UserError: names the first missing, unexpected or ill-shaped entry.
+    """
+    wanted = net.state_dict()
+    for name in [*sorted(wanted.keys() - tensors.keys()), *sorted(tensors.keys() - wanted.keys())]:
+        there, here = ("lack", "has") if name in wanted else ("hold", "has not")
+        raise UserError(f"the weights do not fit: they {there} '{name}', which the network {here}")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            shapes = f"{list(tensor.shape)}, the network needs {list(wanted[name].shape)}"
+            raise UserError(f"the weights do not fit: '{name}' is {shapes}")
+    net.load_state_dict(tensors)
+
+
+def save_state(state: dict[str, Any], folder: Path) -> None:
+    """Writes the state of a run (nested dicts of tensors and plain values) as `folder/state.pt`, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "state.pt") as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Reads what `save_state` wrote, onto the CPU. Nothing but tensors and plain values is ever unpickled.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = folder / "state.pt"
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such checkpoint") from error
+    except Exception as error:  # torch raises whatever the damage leads to: EOFError, RuntimeError, UnpicklingError, ...
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: damaged checkpoint ({reason}); remove its folder to go on from the one before") from error
+
+
+def latest_state(checkpoints: Path) -> Path | None:
+    """The folder `step_N` with the highest N that holds a state, or None."""
+    folders = {int(f.name.removeprefix("step_")): f for f in checkpoints.glob("step_*") if (f / "state.pt").is_file()}
+    return folders[max(folders)] if folders else None
