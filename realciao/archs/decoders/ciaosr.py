@@ -82,7 +82,7 @@ class CiaoSRDecoder(nn.Module):
         convolution of the map, done here once a cell rather than once a query and neighbour.
         """
         b, c, h, w = feat.shape
-        key = F.unfold(feat, 3, padding=1).transpose(1, 2)
+        key = F.unfold(feat, 3, padding=1).transpose(1, 2).contiguous()
         first_k, first_v = self.imnet_k.layers[0], self.imnet_v.layers[0]
         key_hidden = F.conv2d(feat, _as_conv(first_k.weight, c), first_k.bias, padding=1)
         value_hidden = F.conv2d(feat, _as_conv(first_v.weight, c), first_v.bias, padding=1)
@@ -145,7 +145,9 @@ class CiaoSRDecoder(nn.Module):
                 logits.append((query * _take(prepared.key, index) * gate_k).sum(dim=-1))
                 values.append(_take(prepared.value, index) * gate_v)
         weights = torch.stack(logits).softmax(dim=0)
-        return self.imnet_q(torch.einsum("kbq,kbqf->bqf", weights, torch.stack(values)))
+        # a sum of products, not an einsum: that would be one tiny matrix product a query
+        attended = sum(weight[..., None] * value for weight, value in zip(weights, values, strict=True))
+        return self.imnet_q(attended)
 
 
 def _as_rows(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw c"]:

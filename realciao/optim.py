@@ -1,0 +1,31 @@
+"""Optimizers and schedules: torch's own, by name, as `{type: Adam, lr: 2.0e-4}` and `{type: MultiStepLR, milestones: [...]}`."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.optim.lr_scheduler import LRScheduler
+
+from realciao.registry import Registry, build
+
+
+def _registry(name: str, module: Any, base: type) -> Registry:
+    registry = Registry(name)
+    for key, cls in vars(module).items():
+        if isinstance(cls, type) and issubclass(cls, base) and cls is not base:
+            registry.register(cls) if key == cls.__name__ else None
+    return registry
+
+
+OPTIMIZERS = _registry("optimizer", torch.optim, torch.optim.Optimizer)
+SCHEDULERS = _registry("scheduler", torch.optim.lr_scheduler, LRScheduler)
+
+
+def build_optimizer(spec: dict[str, Any], where: str, params: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """One of torch.optim, over `params`."""
+    return build(OPTIMIZERS, spec, where, params=[p for p in params if p.requires_grad])
+
+
+def build_scheduler(spec: dict[str, Any] | None, where: str, optimizer: torch.optim.Optimizer) -> LRScheduler:
+    """One of torch.optim.lr_scheduler, stepped once an iteration; without a spec the rate stays what it is."""
+    return build(SCHEDULERS, spec or {"type": "ConstantLR", "factor": 1.0}, where, optimizer=optimizer)

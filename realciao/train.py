@@ -1,0 +1,50 @@
+"""Trains: `python realciao/train.py -opt options/NAME.yml`, or the same behind `accelerate launch`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if not __package__:  # run as a script: import from the repository root, not from realciao/
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from realciao.commands import command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="train.py", description="Train a network through the stages of an option file.")
+    parser.add_argument(
+        "-opt", "--opt", nargs="+", required=True, metavar="YML", help="option file; of several, later ones override"
+    )
+    parser.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override, e.g. stages.0.total_iter=20"
+    )
+    what_if_there = parser.add_mutually_exclusive_group()
+    what_if_there.add_argument("--auto_resume", action="store_true", help="go on from the run's last checkpoint, if any")
+    what_if_there.add_argument("--overwrite", action="store_true", help="start again, removing the run of that name")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    from realciao.errors import OptionError
+    from realciao.options import load_options
+    from realciao.trainer import Interrupted, Trainer
+
+    options = load_options(arguments.opt, arguments.set)
+    try:
+        Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite).fit()
+    except OptionError as error:
+        place = error.place or options.locate(error.path).removesuffix(": ")
+        raise OptionError(error.path, error.problem, place) from error
+    except Interrupted as interrupted:
+        again = f"python realciao/train.py -opt {' '.join(arguments.opt)}"
+        again += f" --set {' '.join(arguments.set)}" if arguments.set else ""
+        print(f"{interrupted}; go on with: {again} --auto_resume", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,318 @@
+"""The training run: stages in order, each from the averaged weights of the one before, resumable at every checkpoint."""
+
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+import realciao.archs
+from realciao.batch import TrainBatch
+from realciao.checkpoint import load_state, load_tensors, load_weights, save_state, save_weights
+from realciao.data import build_train_loader, build_train_set, build_val_set
+from realciao.errors import OptionError, UserError
+from realciao.metrics import build_metric
+from realciao.objective import Objective, needs_usm
+from realciao.optim import build_optimizer, build_scheduler
+from realciao.options import Options, Stage
+from realciao.progress import Progress
+from realciao.registry import ARCH_REGISTRY, build
+from realciao.run_folder import RunFolder
+from realciao.validation import means, score_network
+
+logger = logging.getLogger("realciao")
+
+STATE_VERSION = 1
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and its state is saved."""
+
+
+class StageRun:
+    """All that one stage trains with, on this process."""
+
+    def __init__(self, options: Options, index: int, accelerator: Accelerator, start_from: Path | None) -> None:
+        self.stage = stage = options.stages[index]
+        where = f"stages.{index}"
+        torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
+        net_g = realciao.archs.build_network(options.network_g)
+        if start_from:
+            load_tensors(net_g, load_weights(start_from).state_dict())
+        self.ema = AveragedModel(net_g, multi_avg_fn=get_ema_multi_avg_fn(stage.ema_decay)).to(accelerator.device)
+        optim_g = build_optimizer(stage.optim_g, f"{where}.optim_g", net_g.parameters())
+        self.net_g, self.optim_g = accelerator.prepare(net_g, optim_g)
+        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", optim_g)]
+        self.net_d: Any = None
+        if stage.network_d is not None and stage.optim_d is not None:
+            net_d = build(ARCH_REGISTRY, stage.network_d, f"{where}.network_d")
+            optim_d = build_optimizer(stage.optim_d, f"{where}.optim_d", net_d.parameters())
+            self.net_d, self.optim_d = accelerator.prepare(net_d, optim_d)
+            self.schedulers.append(build_scheduler(stage.scheduler, f"{where}.scheduler", optim_d))
+        self.objective = Objective(stage, where).to(accelerator.device)
+        self.accelerator = accelerator
+
+    def step(self, batch: TrainBatch, iteration: int) -> dict[str, Tensor]:
+        """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.
+
+        Returns:
+            The losses, detached.
+        """
+        stage, backward = self.stage, self.accelerator.backward
+        losses: dict[str, Tensor] = {}
+        pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
+        if iteration >= stage.net_d_init_iters and iteration % stage.net_d_iters == 0:
+            # the loss flows through the discriminator, which stands still: unwrapped, so that no process waits for another
+            judge = None if self.net_d is None else self.accelerator.unwrap_model(self.net_d).requires_grad_(False)
+            losses |= self.objective.generator(pred, batch, judge)
+            backward(sum(losses.values()))
+            self.optim_g.step()
+            self.optim_g.zero_grad()
+        if self.net_d is not None:
+            self.net_d.requires_grad_(True)
+            for paid in (
+                lambda: self.objective.discriminate_real(self.net_d, batch),
+                lambda: self.objective.discriminate_fake(self.net_d, pred),
+            ):
+                loss = paid()
+                backward(sum(loss.values()))
+                losses |= loss
+            self.optim_d.step()
+            self.optim_d.zero_grad()
+        for scheduler in self.schedulers:
+            scheduler.step()
+        self.ema.update_parameters(self.accelerator.unwrap_model(self.net_g))
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        unwrap = self.accelerator.unwrap_model
+        parts = {"net_g": unwrap(self.net_g), "ema": self.ema, "optim_g": self.optim_g}
+        if self.net_d is not None:
+            parts |= {"net_d": unwrap(self.net_d), "optim_d": self.optim_d}
+        parts |= {f"scheduler_{i}": scheduler for i, scheduler in enumerate(self.schedulers)}
+        return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Raises UserError where the state is of a run with other options."""
+        parts = self._parts
+        if parts.keys() != state.keys():
+            raise UserError(f"the checkpoint holds {sorted(state)}, this run {sorted(parts)}: its options have changed")
+        for name, part in parts.items():
+            if isinstance(part, nn.Module) and part is not self.ema:
+                load_tensors(part, state[name])
+            else:
+                part.load_state_dict(state[name])
+
+
+class Trainer:
+    """Trains as the options say.
+
+    Args:
+        options: from `load_options`.
+        auto_resume: go on from the last checkpoint of the run of this name, if there is one.
+        overwrite: remove the run of this name and start again.
+
+    Raises:
+        UserError: a run of this name is there and neither flag is given; a spec, a file or a data set is wrong.
+    """
+
+    def __init__(self, options: Options, *, auto_resume: bool = False, overwrite: bool = False) -> None:
+        _check_launch()
+        self.options = options
+        self.run = RunFolder(options)
+        try:
+            self.accelerator = Accelerator(log_with=list(options.logger.trackers), project_dir=str(self.run.root))
+        except ValueError as error:
+            raise OptionError("logger.trackers", str(error)) from error
+        # built before anything is written, so that a wrong spec costs nothing
+        self.val_sets = {
+            val.name: build_val_set(val.dataset, f"datasets.val.{i}", seed=options.manual_seed)
+            for i, val in enumerate(options.datasets.val)
+        }
+        self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
+        self.step = 0
+        self.next_draw = 0
+        self._resume_state: dict[str, Any] | None = None
+        self._stop = False
+        with self.accelerator.main_process_first():
+            if self.accelerator.is_main_process:
+                checkpoint = self.run.open(options, auto_resume, overwrite)
+            else:
+                checkpoint = self.run.newest_checkpoint() if auto_resume else None
+        if checkpoint:
+            state = load_state(checkpoint)
+            if state["version"] != STATE_VERSION:
+                raise UserError(f"{checkpoint}: written by another version of RealCiaoSR")
+            self.step, self.next_draw, self._resume_state = state["step"], state["next_draw"], state["stage"]
+
+    def fit(self) -> None:
+        """Runs what is left of the stages, then makes the comparison that the options ask for.
+
+        Raises:
+            Interrupted: after SIGINT; the state is saved.
+        """
+        with self.run.logging(self.accelerator.is_main_process), self._interruptible():
+            if self.step:
+                logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
+            self.accelerator.init_trackers(self.run.trackers.name)
+            while self.step < self.options.total_iter:
+                self._run_stage(*self.options.stage_at(self.step))
+            self.accelerator.end_training()
+            if self.options.compare and self.accelerator.is_main_process:
+                from realciao.comparison import compare
+
+                compare(self.options, self.run)
+
+    def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
+        options, accelerator = self.options, self.accelerator
+        self.accelerator.free_memory()
+        before = options.stages[index - 1].name if index else None
+        pretrained = options.path.pretrain_network_g
+        start_from = self.run.weights_file(before) if before else Path(pretrained) if pretrained else None
+        stage_run = StageRun(options, index, accelerator, start_from)
+        if self._resume_state is not None and self.step > first_step:
+            stage_run.load_state_dict(self._resume_state)
+        self._resume_state = None
+        data = stage.train_data
+        where = f"stages.{index}.datasets.train"
+        dataset = build_train_set(
+            data.dataset, where, scale_range=options.scale_range, seed=options.manual_seed, gt_usm=needs_usm(stage)
+        )
+        end = first_step + stage.total_iter
+        loader = build_train_loader(
+            dataset,
+            batch_size=data.batch_size,
+            num_workers=data.num_workers,
+            first_draw=self.next_draw,
+            first_step=self.step,
+            num_steps=end - self.step,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+        )
+        draws_per_step = data.batch_size * accelerator.num_processes
+        parameters = sum(p.numel() for p in stage_run.net_g.parameters())
+        logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, draws_per_step)
+        logger.info("network_g: %s parameters on %s", f"{parameters:,}", accelerator.device)
+        progress = Progress(draws_per_step)
+        sums: dict[str, Tensor] = {}
+        since = self.step
+        for batch in progress.watch(loader):
+            self._seed_step()
+            losses = stage_run.step(send_to_device(batch, accelerator.device), self.step - first_step)
+            sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
+            self.step += 1
+            self.next_draw += draws_per_step
+            done = self.step == end
+            if done or self.step % options.logger.print_every == 0:
+                self._log(stage_run, {n: s / (self.step - since) for n, s in sums.items()}, progress, end)
+                sums, since = {}, self.step
+            if done or self.step % options.val.every == 0:
+                self._validate(stage_run)
+            stop = self._asked_to_stop()
+            if done or stop or self.step % options.logger.save_every == 0:
+                self._save(stage_run)
+            if stop:
+                raise Interrupted(f"interrupted: step {self.step} of {options.total_iter} is saved in {self.run.checkpoints}")
+
+    def _seed_step(self) -> None:
+        """What is random inside a network follows from (seed, step, rank), so a resumed run repeats it."""
+        ranks = self.accelerator.num_processes
+        torch.manual_seed((self.options.manual_seed * 2**32 + self.step) * ranks + self.accelerator.process_index)
+
+    def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
+        values = {name: float(self.accelerator.reduce(loss, "mean")) for name, loss in losses.items()}
+        if any(value != value or abs(value) == float("inf") for value in values.values()):
+            raise UserError(f"step {self.step}: the loss is not finite ({values}); lower the learning rate in optim_g or optim_d")
+        speed = progress.summary()
+        lr = stage_run.schedulers[0].get_last_lr()[0]
+        logger.info(
+            "[%s %d/%d] %s  lr %.2e  %.1f images/s  data %.0f%%  eta %s",
+            stage_run.stage.name,
+            self.step,
+            end,
+            "  ".join(f"{name} {value:.4f}" for name, value in values.items()),
+            lr,
+            speed["images_per_s"],
+            100 * speed["data_share"],
+            progress.eta(end - self.step),
+        )
+        self._record(stage_run.stage, {**values, "lr": lr, **speed})
+
+    def _validate(self, stage_run: StageRun) -> None:
+        """Scores the averaged weights on every set; processes share the items."""
+        net = stage_run.ema.module.eval()
+        rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        for name, items in self.val_sets.items():
+            rows = gather_object(score_network(net, items.items(rank, ranks), self.metrics))
+            values = {key: round(value, 6) for key, value in means(rows).items()}
+            logger.info("  val %s (%d images): %s", name, len(rows), "  ".join(f"{k} {v:.4f}" for k, v in values.items()))
+            self._record(stage_run.stage, {"val": name, **values})
+
+    def _record(self, stage: Stage, values: dict[str, Any]) -> None:
+        if self.accelerator.is_main_process:
+            self.run.write_row({"step": self.step, "stage": stage.name, **values})
+        numbers = {key: value for key, value in values.items() if isinstance(value, float)}
+        prefix = f"val/{values['val']}/" if "val" in values else "train/"
+        self.accelerator.log({prefix + key: value for key, value in numbers.items()}, step=self.step)
+
+    def _save(self, stage_run: StageRun) -> None:
+        """Writes the averaged weights, then the state that says they are done."""
+        if self.accelerator.is_main_process:
+            stage, options = stage_run.stage, self.options
+            notes = {"name": options.name, "stage": stage.name, "step": self.step, "scale_range": options.scale_range}
+            for path in self.run.weights_files(stage.name, self.step):
+                save_weights(stage_run.ema.module, path, **notes)
+            state = {
+                "version": STATE_VERSION,
+                "step": self.step,
+                "next_draw": self.next_draw,
+                "stage": stage_run.state_dict(),
+            }
+            save_state(state, self.run.checkpoints / f"step_{self.step}")
+        self.accelerator.wait_for_everyone()
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any process got the signal; they all stop after the same step."""
+        if self.accelerator.num_processes == 1:
+            return self._stop
+        flag = torch.tensor(float(self._stop), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C ends the run after the step in hand, with its state saved; the second at once."""
+
+        def on_sigint(_signal: int, _frame: FrameType | None) -> None:
+            self._stop = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            logger.info("stopping after this step; Ctrl-C again to stop at once")
+
+        previous = signal.signal(signal.SIGINT, on_sigint)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _check_launch() -> None:
+    """`accelerate launch --cpu --num_processes 2` starts one process without a word; its traces are in the environment."""
+    environment = os.environ
+    if environment.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in environment:
+        if "WORLD_SIZE" not in environment:
+            raise UserError(
+                "accelerate launch --cpu starts one process, whatever --num_processes says; for N processes use "
+                "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N realciao/train.py ..."
+            )
