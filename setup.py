@@ -39,7 +39,7 @@ setup(
         "setuptools<81",  # basicsr imports distutils, openai-clip (through pyiqa) pkg_resources
     ],
     extras_require={
-        "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright"],
+        "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
     },
     entry_points={
         "console_scripts": [

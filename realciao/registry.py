@@ -27,7 +27,11 @@ __all__ = [
 
 
 def import_all(package: str) -> None:
-    """Imports every module of a package, so that the decorators in its files fill the registries: `import_all(__name__)`."""
+    """Imports every module of a package, so that the decorators in its files fill the registries.
+
+    Args:
+        package: in the package's own `__init__`, `__name__`.
+    """
     for module in pkgutil.iter_modules(sys.modules[package].__path__):
         importlib.import_module(f"{package}.{module.name}")
 
@@ -42,7 +46,7 @@ def find(registry: Registry, name: Any) -> Any:
         if candidate in registry:
             # Registry.get prints when it misses, so it is asked only for what is there
             return registry.get(candidate)
-    names = [str(key).removesuffix("_basicsr").removesuffix("_realciao") for key in registry.keys()]
+    names = [str(key).removesuffix("_basicsr").removesuffix("_realciao") for key in registry.keys()]  # noqa: SIM118
     raise OptionError("type", f"'{name}' is not registered{did_you_mean(name, names) or f'; known: {sorted(names)}'}")
 
 

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 import realciao.archs
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_state, load_tensors, load_weights, save_state, save_weights
+from realciao.comparison import compare
 from realciao.data import build_train_loader, build_train_set, build_val_set
 from realciao.errors import OptionError, UserError
 from realciao.metrics import build_metric
@@ -143,6 +144,8 @@ class Trainer:
             for i, val in enumerate(options.datasets.val)
         }
         self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
+        if self.accelerator.device.type == "cpu":
+            _share_cores(options, self.accelerator.num_processes)
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None
@@ -172,8 +175,6 @@ class Trainer:
                 self._run_stage(*self.options.stage_at(self.step))
             self.accelerator.end_training()
             if self.options.compare and self.accelerator.is_main_process:
-                from realciao.comparison import compare
-
                 compare(self.options, self.run)
 
     def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
@@ -305,6 +306,13 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+def _share_cores(options: Options, processes: int) -> None:
+    """Leaves the loader's workers their cores: threads that wait for each other crawl where there are more than cores."""
+    if "OMP_NUM_THREADS" not in os.environ:
+        workers = max(stage.train_data.num_workers for stage in options.stages)
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes - workers))
 
 
 def _check_launch() -> None:

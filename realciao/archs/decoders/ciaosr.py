@@ -132,8 +132,8 @@ class CiaoSRDecoder(nn.Module):
     ) -> Float[Tensor, "b q 3"]:
         """Attention of q queries to their local_size ** 2 cells, then colour."""
         width = prepared.size[1]
-        cell_size = 2 / torch.tensor(prepared.frame[2:], device=cell.device)
-        scale = (cell / cell_size * 2).to(prepared.key.dtype)[:, None].expand(-1, ys.nearest.shape[1], -1)
+        scale = cell * cell.new_tensor(prepared.frame[2:])  # 2 / s, in the units of the offsets
+        scale = scale.to(prepared.key.dtype)[:, None].expand(-1, ys.nearest.shape[1], -1)
         query = _take(prepared.key, ys.nearest * width + xs.nearest)
         logits, values = [], []
         for y, offset_y in zip(ys.neighbour, ys.offset, strict=True):

@@ -50,13 +50,14 @@ class CrossScaleAttention(nn.Module):
         feat = pad_to_multiple(feat, scale)
         # not antialiased, as published: the mean of 2x2 for scale 2, the centre pixel for 3
         small = F.interpolate(feat, scale_factor=1 / scale, mode="bilinear", align_corners=False)
-        query = F.unfold(self.conv_match_1(feat), 3, padding=1).float()
-        key = F.unfold(self.conv_match_2(small), 3, padding=1).float()
-        key = key / key.norm(dim=1, keepdim=True).clamp_min(MIN_NORM)
+        query = F.unfold(self.conv_match_1(feat), 3, padding=1)
+        key = F.unfold(self.conv_match_2(small), 3, padding=1)
         value = F.unfold(self.conv_assembly(feat), 3 * scale, stride=scale, padding=scale)
-        # the logits are large, so scores and softmax stay float32 under autocast
+        # the logits are large, so scores and softmax are float32 at least, under autocast too
+        exact = torch.promote_types(query.dtype, torch.float32)
         with torch.autocast(feat.device.type, enabled=False):
-            patches = _attend(query, key, value.float())
+            key = F.normalize(key.to(exact), dim=1, eps=MIN_NORM)
+            patches = _attend(query.to(exact), key, value.to(exact))
         size = feat.shape[2] * scale, feat.shape[3] * scale
         large = F.fold(patches, size, 3 * scale, stride=scale, padding=scale).to(feat.dtype)
         down: nn.Module = getattr(self, self._down_name(scale))

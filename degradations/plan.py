@@ -1,0 +1,85 @@
+"""A plan holds all that will be done to an image, as plain JSON, and is carried out here by NumPy and OpenCV.
+
+Carried out again, also after a round trip through a file, it gives the same image bit for bit.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from degradations.errors import RecipeError
+from degradations.pixels import from_8bit, to_8bit
+from degradations.registry import Params, Step, find_class
+
+PLAN_VERSION = 1
+
+Plan = dict[str, Any]
+"""{"version", "recipe", "size": [H, W], "lr_size": [h, w], "target": step | null, "steps": [{"type", ...}, ...]}"""
+
+
+def apply(plan: Plan, image: Float[np.ndarray, "hr_h hr_w 3"]) -> Float[np.ndarray, "h w 3"]:
+    """Degrades an HR image, RGB in [0, 1], as the plan says; the result lies on the 8-bit grid of [0, 1].
+
+    Raises:
+        RecipeError: the plan is of another version, damaged, or for another size.
+    """
+    return pair(plan, image)[0]
+
+
+def target(plan: Plan, image: Float[np.ndarray, "hr_h hr_w 3"]) -> Float[np.ndarray, "hr_h hr_w 3"]:
+    """The HR image that belongs to `apply(plan, image)`: sharpened where the recipe says so, else the image itself."""
+    check_plan(plan)
+    _check_image(plan, image)
+    return image if plan["target"] is None else _run_step(plan["target"], image, "target")
+
+
+def pair(
+    plan: Plan, image: Float[np.ndarray, "hr_h hr_w 3"]
+) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "hr_h hr_w 3"]]:
+    """`apply` and `target` in one, which sharpens once: (degraded image, target)."""
+    sharpened = target(plan, image)
+    degraded = sharpened
+    for i, step in enumerate(plan["steps"]):
+        degraded = _run_step(step, degraded, f"steps.{i}")
+    if list(degraded.shape[:2]) != plan["lr_size"]:
+        raise RecipeError("lr_size", f"the plan says {plan['lr_size']}, its steps end with {list(degraded.shape[:2])}")
+    return from_8bit(to_8bit(degraded)), sharpened
+
+
+def check_plan(plan: Any) -> None:
+    """Raises RecipeError where something is no plan, or one of another version; its steps are judged when applied."""
+    if not isinstance(plan, Mapping):
+        raise RecipeError("", f"expected a plan, got {type(plan).__name__}")
+    if plan.get("version") != PLAN_VERSION:
+        raise RecipeError("version", f"expected a plan of version {PLAN_VERSION}, got {plan.get('version')!r}")
+    for key in ("size", "lr_size", "target", "steps"):
+        if key not in plan:
+            raise RecipeError(key, "is missing from the plan")
+    if not isinstance(plan["steps"], list):
+        raise RecipeError("steps", f"expected a list, got {plan['steps']!r}")
+
+
+def _check_image(plan: Plan, image: np.ndarray) -> None:
+    if image.dtype != np.float32:
+        raise TypeError(f"expected a float32 image in [0, 1], got {image.dtype}")
+    if list(image.shape[:2]) != plan["size"]:
+        raise RecipeError("size", f"the plan is for an image of {plan['size']}, got one of {list(image.shape[:2])}")
+    if not np.isfinite(image.sum()):
+        raise ValueError("the image holds NaN or infinity")
+
+
+def _run_step(step: Params, image: np.ndarray, where: str) -> np.ndarray:
+    try:
+        cls = find_class(step["type"])
+        if not issubclass(cls, Step):
+            raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
+        return cls.apply(step, image)
+    except RecipeError as error:
+        raise error.below(where) from error
+    except KeyError as error:
+        raise RecipeError(where, f"the step has no {error}") from error
+    except (TypeError, ValueError, cv2.error) as error:
+        raise RecipeError(where, f"cannot be applied: {' '.join(str(error).split())}") from error

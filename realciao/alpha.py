@@ -1,0 +1,34 @@
+"""Transparency, which the network does not see: it is upscaled beside the colours."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Shaped
+from scipy.ndimage import distance_transform_edt
+from torch import Tensor
+
+
+def fill_hidden(image: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c"]:
+    """Gives fully transparent pixels the nearest visible colour: what is hidden there must not bleed into the edge."""
+    if image.shape[2] not in (2, 4):
+        return image
+    hidden = image[:, :, -1] == 0
+    if not hidden.any() or hidden.all():
+        return image
+    y, x = np.asarray(distance_transform_edt(hidden, return_distances=False, return_indices=True))
+    return np.concatenate([image[y, x, :-1], image[:, :, -1:]], axis=2)
+
+
+def sample_alpha(
+    alpha: Float[np.ndarray, "h w"], frame: tuple[int, int, int, int], ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"]
+) -> Float[np.ndarray, "hq wq 1"]:
+    """A tile's alpha at the output's coordinates, bicubic."""
+    top, left, height, width = frame
+    h, w = alpha.shape
+    in_tile = [((ys + 1) * height - 2 * top) / h - 1, ((xs + 1) * width - 2 * left) / w - 1]
+    # meshgrid gives (y, x), grid_sample wants (x, y)
+    grid = torch.stack(torch.meshgrid(*in_tile, indexing="ij")[::-1], dim=-1)[None]
+    plane = torch.from_numpy(np.ascontiguousarray(alpha))[None, None]
+    return F.grid_sample(plane, grid, mode="bicubic", padding_mode="border", align_corners=False)[
+        0, 0, :, :, None
+    ].numpy()

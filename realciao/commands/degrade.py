@@ -1,0 +1,162 @@
+"""Degrades a file or a folder of images by a recipe, and writes beside every result the plan that made it."""
+
+import argparse
+import json
+import math
+import os
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from realciao.commands import command
+from realciao.errors import UserError
+
+MakePlan = Callable[[int, tuple[int, int]], dict[str, Any]]
+"""From the running number of an image and its size (height, width) to its plan."""
+
+
+class Job(NamedTuple):
+    """One image to degrade, and the two files that come of it."""
+
+    source: Path
+    image: Path
+    plan: Path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="degrade.py",
+        description="Writes STEM.png, the degraded image, and STEM.json, the plan that made it, for every image; the "
+        "folders of the input are mirrored.",
+    )
+    add = parser.add_argument
+    add("-i", "--input", type=Path, required=True, help="an image, or a folder of images")
+    add("-o", "--output", type=Path, required=True, help="folder for the results")
+    add("--pipeline", default="realesrgan", help="name of a recipe, or a .yml file (default: %(default)s)")
+    add("--scale", type=_scale, default=4.0, help="how many times smaller the results are (default: %(default)g)")
+    add("--seed", type=_seed, default=0, help="same seed and same files, same results (default: %(default)s)")
+    add(
+        "--replay",
+        type=Path,
+        metavar="PLAN.json",
+        help="do what this plan says; pipeline, scale and seed then are unused",
+    )
+    add("--overwrite", action="store_true", help="replace results that are already there")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    jobs = _list_jobs(args.input, args.output)
+    _protect(jobs, args.overwrite)
+    make_plan = _replay(args.replay) if args.replay else _draw(args.pipeline, args.scale, args.seed)
+    failed = 0
+    for number, job in enumerate(jobs):
+        try:
+            _degrade(job, number, make_plan)
+        except UserError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+    print(f"{len(jobs) - failed} of {len(jobs)} images degraded into {args.output}")
+    return 1 if failed else 0
+
+
+def _list_jobs(source: Path, output: Path) -> list[Job]:
+    from realciao.image_paths import list_images
+
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
+    files = list_images(source) if source.is_dir() else [source]
+    root = source if source.is_dir() else source.parent
+    stems = [output / file.relative_to(root).parent / file.stem for file in files]
+    return [
+        Job(f, s.with_name(f"{s.name}.png"), s.with_name(f"{s.name}.json")) for f, s in zip(files, stems, strict=True)
+    ]
+
+
+def _protect(jobs: list[Job], overwrite: bool) -> None:
+    """Refuses, before anything is written, what would replace a file that nobody said may be replaced."""
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.image in taken:
+            raise UserError(f"{job.source}: becomes {job.image}, as {taken[job.image]} does; rename one of the two")
+        taken[job.image] = job.source
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
+        for path in (job.image, job.plan):
+            if path.resolve() in sources:
+                raise UserError(f"{path}: the result would replace an input; give another --output")
+            if path.exists() and not overwrite:
+                raise UserError(f"{path}: exists already; give another --output, or --overwrite")
+
+
+def _draw(pipeline: str, scale: float, seed: int) -> MakePlan:
+    import numpy as np
+
+    from degradations import RecipeError, build_pipeline
+
+    try:
+        built = build_pipeline(pipeline)
+    except RecipeError as error:
+        raise UserError(f"--pipeline: {error}") from error
+    return lambda number, size: built.sample(np.random.Generator(np.random.Philox(key=[seed, number])), size, scale)
+
+
+def _replay(path: Path) -> MakePlan:
+    from degradations import RecipeError, check_plan
+
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        check_plan(plan)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not JSON ({error})") from error
+    except RecipeError as error:
+        raise UserError(f"{path}: {error}") from error
+    return lambda number, size: plan
+
+
+def _degrade(job: Job, number: int, make_plan: MakePlan) -> None:
+    import numpy as np
+
+    from degradations import RecipeError, apply
+    from realciao.image import from_float, read_rgb, write_image
+
+    image = read_rgb(job.source)
+    try:
+        plan = make_plan(number, image.shape[:2])
+        lq = apply(plan, image)
+    except RecipeError as error:
+        raise UserError(f"{job.source}: {error}") from error
+    write_image(job.image, from_float(lq, np.uint8))
+    _write_text(job.plan, json.dumps(plan, indent=1) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _scale(text: str) -> float:
+    value = float(text)
+    if not 1 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**64:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^64 - 1, got {text}")
+    return value

@@ -1,0 +1,78 @@
+"""The loader of training batches: our own tickets, so that no number of workers or processes changes a batch."""
+
+import itertools
+import signal
+from collections.abc import Iterator
+from typing import cast
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from realciao.batch import TrainBatch
+from realciao.data.roles import Ticket, TrainSet
+
+
+class TicketSampler(Sampler[list[Ticket]]):
+    """The tickets of one process's share of each global batch.
+
+    Step t of the run uses `batch_size * world_size` draws in a row; process `rank` takes the run of `batch_size` of
+    them that starts at `rank * batch_size`.
+
+    Args:
+        batch_size: samples per process and step.
+        first_draw: number of the first draw that no earlier step has used.
+        first_step: number of the first step.
+        num_steps: steps to yield; None is endless.
+        rank: of this process.
+        world_size: number of processes.
+    """
+
+    def __init__(
+        self, batch_size: int, first_draw: int, first_step: int, num_steps: int | None, rank: int, world_size: int
+    ) -> None:
+        self.batch_size = batch_size
+        self.first_draw = first_draw
+        self.first_step = first_step
+        self.num_steps = num_steps
+        self.rank = rank
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[list[Ticket]]:
+        for done in itertools.count() if self.num_steps is None else range(self.num_steps):
+            start = self.first_draw + (done * self.world_size + self.rank) * self.batch_size
+            yield [Ticket(draw, self.first_step + done) for draw in range(start, start + self.batch_size)]
+
+
+def build_train_loader(
+    dataset: TrainSet,
+    *,
+    batch_size: int,
+    num_workers: int,
+    first_draw: int = 0,
+    first_step: int = 0,
+    num_steps: int | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> "DataLoader[TrainBatch]":
+    """Batches of a training set for one process, see TicketSampler; iterate it once, do not shard it again.
+
+    With workers, OpenCV is put on one thread in this process too.
+    """
+    if num_workers:
+        cv2.setNumThreads(0)  # a forked worker deadlocks on the thread pool that its parent has used
+    sampler = TicketSampler(batch_size, first_draw, first_step, num_steps, rank, world_size)
+    return DataLoader(
+        dataset,
+        batch_sampler=cast("Sampler[list[int]]", sampler),  # torch's annotation knows integer indices only
+        num_workers=num_workers,
+        worker_init_fn=_init_worker,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # else starting the loader advances torch's global RNG
+    )
+
+
+def _init_worker(worker: int) -> None:
+    """One thread per worker (torch sees to its own): workers are the parallelism. Ctrl-C is the main process's matter."""
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,81 @@
+"""Training pairs from real LQ and GT images, such as RealSR's and DRealSR's."""
+
+from realciao.batch import TrainBatch
+from realciao.data.pair_files import check_ratio, match_pairs
+from realciao.data.pixels import orientation, oriented, random_corner
+from realciao.data.queries import make_queries
+from realciao.data.randomness import stream
+from realciao.data.roles import Ticket, TrainSet
+from realciao.data.shelf import Shelf
+from realciao.data.supply import Supply
+from realciao.data.train_item import train_item
+from realciao.registry import DATASET_REGISTRY
+
+
+@DATASET_REGISTRY.register()
+class PairedDataset(TrainSet):
+    """LQ images in, patches of them out with HR pixels of their GT; the scale of a pair is the ratio of its sizes.
+
+    Windows (`window`, `margin`) take LQ patches of one size, that which the smallest ratio of the set needs, so that
+    patches agree in a batch whatever the pairs in it; pairs of a larger ratio get more context.
+
+    Args:
+        dataroot_lq: folder of LQ images.
+        dataroot_gt: folder of GT images.
+        filename_tmpl_lq: stem of an LQ file, `{}` being what a pair shares, e.g. "{}x4".
+        filename_tmpl_gt: stem of a GT file.
+        lq_size: edge of the LQ patch for random points.
+        sample_q: HR pixels queried per sample.
+        window: edge of the HR window, a multiple of 8; instead of `lq_size` and `sample_q`.
+        margin: LQ pixels of context on each side of a window.
+        use_hflip: mirror every other sample, at random.
+        use_rot: turn each sample by a random multiple of 90 degrees.
+        scale_range: what ratios are allowed.
+        seed: of every random choice.
+        gt_usm: whether items hold a sharpened target; real pairs have none, so it is GT itself.
+
+    Raises:
+        OptionError: a wrong key.
+        UserError: no pairs, a file without partner, sizes that do not fit, or no pair that is large enough.
+    """
+
+    def __init__(
+        self,
+        dataroot_lq: str,
+        dataroot_gt: str,
+        filename_tmpl_lq: str = "{}",
+        filename_tmpl_gt: str = "{}",
+        lq_size: int | None = None,
+        sample_q: int | None = None,
+        window: int | None = None,
+        margin: int = 4,
+        use_hflip: bool = True,
+        use_rot: bool = True,
+        *,
+        scale_range: tuple[float, float],
+        seed: int,
+        gt_usm: bool,
+    ) -> None:
+        self.queries = make_queries(lq_size, sample_q, window, margin)
+        self.use_hflip = use_hflip
+        self.use_rot = use_rot
+        self.seed = seed
+        self.gt_usm = gt_usm
+        shelf = Shelf(match_pairs(dataroot_lq, dataroot_gt, filename_tmpl_lq, filename_tmpl_gt))
+        for pair, sizes in zip(shelf.entries, shelf.sizes, strict=True):
+            check_ratio(pair, sizes, scale_range)
+        ratios = [n_gt / n_lq for lq, gt in shelf.sizes for n_gt, n_lq in zip(gt, lq, strict=True)]
+        self.n_patch = self.queries.patch_size(min(ratios))
+        why = f"{self.queries} needs LQ patches of {self.n_patch} px a side"
+        self._supply = Supply(shelf, seed, (self.n_patch, self.n_patch), why)
+
+    @property
+    def skipped(self) -> int:
+        return self._supply.skipped
+
+    def __getitem__(self, index: Ticket) -> TrainBatch:
+        rng = stream(self.seed, index.draw)
+        turn = orientation(rng, self.use_hflip, self.use_rot)
+        lq, gt = (oriented(image, *turn) for image in self._supply.take(index.draw, self.n_patch))
+        corner = random_corner(rng, lq.shape[:2], self.n_patch)
+        return train_item(rng, self.queries, corner, self.n_patch, lq, gt, gt if self.gt_usm else None)

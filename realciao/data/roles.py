@@ -1,0 +1,64 @@
+"""What a data set is for: tickets in and training items out, or a fixed list of validation images."""
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from torch.utils.data import Dataset
+
+from realciao.batch import EvalItem, TrainBatch
+from realciao.image import ImageError
+
+
+class Ticket(NamedTuple):
+    """What a training item is made from, together with the seed."""
+
+    draw: int
+    """Running number of the sample over the whole run."""
+    step: int
+    """Running number of the global batch that it belongs to."""
+
+
+class TrainSet(ABC, Dataset[TrainBatch]):
+    """A training set: the same ticket gives the same item, bit for bit, whichever process asks."""
+
+    @abstractmethod
+    def __getitem__(self, index: Ticket) -> TrainBatch:
+        """The item of a ticket: tensors without the batch axis, for default_collate."""
+
+    @property
+    @abstractmethod
+    def skipped(self) -> int:
+        """Files given up so far because they could not be read."""
+
+
+class ValSet(ABC):
+    """A validation set: item i is the same each time."""
+
+    def __init__(self) -> None:
+        self._reported: set[Path] = set()
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Items, those included whose file turns out to be broken."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> EvalItem:
+        """Item `index`. Raises ImageError if its file cannot be read."""
+
+    def items(self, start: int = 0, step: int = 1) -> Iterator[EvalItem]:
+        """Every `step`-th item from `start` on; a file that cannot be read is reported, the first time, and skipped."""
+        for index in range(start, len(self), step):
+            try:
+                item = self[index]
+            except ImageError as error:
+                if error.path not in self._reported:
+                    self._reported.add(error.path)
+                    logging.getLogger("realciao").warning("skipped an unreadable file: %s", error)
+            else:
+                yield item
+
+    def __iter__(self) -> Iterator[EvalItem]:
+        return self.items()

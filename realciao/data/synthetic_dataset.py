@@ -1,0 +1,97 @@
+"""Training pairs synthesised on the fly: crop a photo, degrade it at a random scale, ask for HR pixels."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+import degradations
+from realciao.batch import TrainBatch
+from realciao.data.crop_plan import largest_crop, plan_crop
+from realciao.data.photos import find_photos
+from realciao.data.pixels import orientation, oriented, random_corner, rgb
+from realciao.data.queries import make_queries
+from realciao.data.randomness import Stream, stream
+from realciao.data.recipe import build_recipe
+from realciao.data.roles import Ticket, TrainSet
+from realciao.data.shelf import Shelf
+from realciao.data.supply import Supply
+from realciao.data.train_item import train_item
+from realciao.registry import DATASET_REGISTRY
+
+
+@DATASET_REGISTRY.register()
+class SyntheticDataset(TrainSet):
+    """Photos in, degraded pairs out.
+
+    Random points (`lq_size`, `sample_q`) have a scale of their own in each sample; windows (`window`, `margin`) share
+    one per global batch, so that LR patches agree in size. Scales are uniform in the range. Where a photo is smaller
+    than the crop that a draw needs, the next one in the order of the files takes its place: nothing is padded.
+
+    Args:
+        dataroot_gt: HR photos, see `find_photos`.
+        pipeline: a degradation recipe by name, YAML file or spec.
+        lq_size: edge of the LR patch for random points.
+        sample_q: HR pixels queried per sample.
+        window: edge of the HR window, a multiple of 8; instead of `lq_size` and `sample_q`.
+        margin: LR pixels of context on each side of a window.
+        use_hflip: mirror every other sample, at random.
+        use_rot: turn each sample by a random multiple of 90 degrees.
+        scale_range: smallest and largest scale, at least 1.
+        seed: of every random choice.
+        gt_usm: whether items hold the sharpened target.
+
+    Raises:
+        OptionError: a wrong key or recipe.
+        UserError: no images, none that can be read, or none that is large enough for every scale.
+    """
+
+    def __init__(
+        self,
+        dataroot_gt: str | list[str],
+        pipeline: str | dict[str, Any],
+        lq_size: int | None = None,
+        sample_q: int | None = None,
+        window: int | None = None,
+        margin: int = 4,
+        use_hflip: bool = True,
+        use_rot: bool = True,
+        *,
+        scale_range: tuple[float, float],
+        seed: int,
+        gt_usm: bool,
+    ) -> None:
+        self.queries = make_queries(lq_size, sample_q, window, margin)
+        self.pipeline = build_recipe(pipeline)
+        self.use_hflip = use_hflip
+        self.use_rot = use_rot
+        self.scale_range = scale_range
+        self.seed = seed
+        self.gt_usm = gt_usm
+        least, most = plan_crop(self.queries, scale_range[0]).n_hr, largest_crop(self.queries, scale_range)
+        why = f"scales up to {scale_range[1]:g} with {self.queries} need crops of {most} px a side"
+        self._supply = Supply(Shelf([(path,) for path in find_photos(dataroot_gt)]), seed, (least, most), why)
+
+    @property
+    def skipped(self) -> int:
+        return self._supply.skipped
+
+    def __getitem__(self, index: Ticket) -> TrainBatch:
+        rng = stream(self.seed, index.draw)
+        scale = self._scale(rng, index.step)
+        plan = plan_crop(self.queries, scale)
+        gt = self._crop(rng, index.draw, plan.n_hr)
+        recipe = self.pipeline.sample(rng, size=(plan.n_hr, plan.n_hr), scale=scale)
+        # sharpened whole, before the patch is cut: its reach is 25 px
+        lq, gt_usm = degradations.pair(recipe, gt)
+        return train_item(rng, self.queries, plan.corner(rng), plan.n_patch, lq, gt, gt_usm if self.gt_usm else None)
+
+    def _scale(self, rng: np.random.Generator, step: int) -> float:
+        shared = self.queries.one_scale_per_batch
+        return float((stream(self.seed, step, Stream.STEP) if shared else rng).uniform(*self.scale_range))
+
+    def _crop(self, rng: np.random.Generator, draw: int, n_hr: int) -> Float[np.ndarray, "n_hr n_hr 3"]:
+        (photo,) = self._supply.take(draw, n_hr)
+        top, left = random_corner(rng, photo.shape[:2], n_hr)
+        crop = photo[top : top + n_hr, left : left + n_hr]
+        return rgb(oriented(crop, *orientation(rng, self.use_hflip, self.use_rot)))

@@ -1,0 +1,264 @@
+"""Image files and arrays: the only place that knows uint8, uint16, BGR, alpha and EXIF orientation.
+
+An image here is HW (grey) or HWC with C = 2 (grey + alpha), 3 (RGB) or 4 (RGBA), as uint8, uint16 or float32. What
+leaves for the rest of the package is float32 RGB in [0, 1].
+"""
+
+import contextlib
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Shaped
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from realciao.errors import UserError
+from realciao.files import atomic_write
+
+AnyImage: TypeAlias = Shaped[np.ndarray, "h w *c"]
+
+MAX_PIXELS = 500_000_000
+"""Larger images are refused before they are decoded: some tiny files unfold to more memory than a machine has."""
+
+# others that Pillow knows (EPS) run programs
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+_PNG_END = b"IEND\xaeB`\x82"
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FORMAT_OF = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
+_DEPTHS = {"PNG": (np.uint8, np.uint16), "TIFF": (np.uint8, np.uint16, np.float32)}
+_LEVELS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+_decoder_lock = threading.Lock()
+
+
+class ImageError(UserError):
+    """An image file that cannot be read or written; the message starts with its path."""
+
+    def __init__(self, path: str | Path, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = Path(path)
+        self.problem = problem
+
+
+def read_image(path: str | Path, *, allow_truncated: bool = False) -> AnyImage:
+    """Decodes a file as it is: HW or HWC, grey | grey + alpha | RGB | RGBA, uint8 | uint16 | float32, turned upright.
+
+    Palettes become RGB(A), CMYK RGB, 1-bit grey; of several pages or frames the first counts.
+
+    Args:
+        path: PNG, JPEG, WebP, TIFF or BMP, told by content and not by name.
+        allow_truncated: decode what there is of a file that breaks off, instead of refusing it.
+
+    Raises:
+        ImageError: missing, unreadable, empty, truncated, larger than MAX_PIXELS, or no such image.
+    """
+    data = _read_bytes(Path(path))
+    with _decoders(allow_truncated):
+        try:
+            image = _decode(data, allow_truncated)
+        except UnidentifiedImageError as error:
+            raise ImageError(path, "is no PNG, JPEG, WebP, TIFF or BMP image, or a broken one") from error
+        except Exception as error:  # on broken bytes the decoders raise whatever comes to hand
+            raise ImageError(path, f"cannot be decoded ({_one_line(error)})") from error
+    if image.dtype == np.float32 and not np.isfinite(image).all():
+        raise ImageError(path, "holds values that are not finite numbers")
+    return image
+
+
+def read_rgb(path: str | Path, *, allow_truncated: bool = False) -> Float[np.ndarray, "h w 3"]:
+    """Decodes a file to float32 RGB in [0, 1]: grey is repeated, alpha dropped. Raises as read_image does."""
+    image = to_float(read_image(path, allow_truncated=allow_truncated))
+    image = image[:, :, None] if image.ndim == 2 else image
+    colour = image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(colour)
+
+
+def to_float(image: AnyImage) -> Float[np.ndarray, "h w *c"]:
+    """uint8 / 255, uint16 / 65535, float32 clipped to [0, 1]; always a new float32 array."""
+    if image.dtype == np.float32:
+        return np.clip(image, 0, 1)
+    return image.astype(np.float32) / np.float32(_levels(image.dtype))
+
+
+def from_float(image: Float[np.ndarray, "h w *c"], dtype: np.dtype | type) -> AnyImage:
+    """[0, 1] to uint8 or uint16 (clipped, rounded to nearest), or float32 (clipped). The inverse of to_float."""
+    clipped = np.clip(image, 0, 1, dtype=np.float32)
+    if np.dtype(dtype) == np.float32:
+        return clipped
+    return np.rint(clipped * np.float32(_levels(dtype))).astype(dtype)
+
+
+def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None:
+    """Writes an image whole or not at all (temporary file, then rename), in the format of the name's ending.
+
+    16 bits are kept by PNG and TIFF, float32 by TIFF; elsewhere the values are converted to 8 bits. JPEG and BMP hold
+    no alpha: it is left out and the colours stay as they are. 16-bit and float grey + alpha is written as RGBA.
+
+    Args:
+        path: ends in .png, .jpg, .jpeg, .webp, .tif, .tiff or .bmp; its folder is made if missing.
+        image: as read_image returns it; float32 in [0, 1].
+        quality: of JPEG (always 4:4:4) and WebP, 1 to 100.
+
+    Raises:
+        ImageError: unknown ending, an image that the format cannot hold, or a file that cannot be written.
+    """
+    path = Path(path)
+    file_format = _FORMAT_OF.get(path.suffix.lower())
+    if file_format is None:
+        raise ImageError(path, f"cannot be written as '{path.suffix}'; known: {', '.join(_FORMAT_OF)}")
+    try:
+        data = _encode(_storable(image, file_format), file_format, quality)
+    except (OSError, ValueError, cv2.error) as error:
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise ImageError(path, f"{file_format} cannot hold this {size} image ({_one_line(error)})") from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, data)
+    except OSError as error:
+        raise ImageError(path, f"cannot be written ({error.strerror or error})") from error
+
+
+def _levels(dtype: np.dtype | type) -> int:
+    if np.dtype(dtype) not in _LEVELS:
+        raise TypeError(f"an image is uint8, uint16 or float32, not {np.dtype(dtype)}")
+    return _LEVELS[np.dtype(dtype)]
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(path, "no such file") from error
+    except OSError as error:
+        problem = "is a folder, not an image" if path.is_dir() else f"cannot be read ({error.strerror})"
+        raise ImageError(path, problem) from error
+    if not data:
+        raise ImageError(path, "is empty (0 bytes)")
+    return data
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _decoders(allow_truncated: bool) -> Iterator[None]:
+    """What the decoders keep in globals, set under a lock and put back: Pillow's limits, and their chatter."""
+    with _decoder_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS, cv2.utils.logging.getLogLevel()
+        ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = allow_truncated, None
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS = before[:2]
+            cv2.utils.logging.setLogLevel(before[2])
+
+
+def _decode(data: bytes, allow_truncated: bool) -> AnyImage:
+    try:
+        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError:
+        if data.startswith(_TIFF_MAGIC):  # float colour, among others, is unknown to Pillow
+            return _decode_deep(data)
+        raise
+    with opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise ValueError(f"{opened.width}x{opened.height} are more than {MAX_PIXELS} pixels")
+        if opened.format == "PNG" and _PNG_END not in data and not allow_truncated:
+            raise ValueError("the file is truncated")  # where only the end mark is gone, Pillow says nothing
+        deep = _has_deep_colour(opened)
+        opened.load()  # it is Pillow that notices a file that breaks off
+        if not deep:
+            return _as_array(ImageOps.exif_transpose(opened))
+        # OpenCV turns a TIFF upright by itself, a PNG not
+        orientation = 1 if opened.format == "TIFF" else opened.getexif().get(ExifTags.Base.Orientation, 1)
+        return _turn_upright(_decode_deep(data), orientation)
+
+
+def _turn_upright(image: AnyImage, orientation: int) -> AnyImage:
+    """Undoes EXIF orientation 1 to 8: a transposition from 5 on, then flips of rows and of columns."""
+    image = image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
+    image = image[::-1] if orientation in (3, 4, 7, 8) else image
+    image = image[:, ::-1] if orientation in (2, 3, 6, 7) else image
+    return np.ascontiguousarray(image)
+
+
+def _has_deep_colour(opened: Image.Image) -> bool:
+    """Whether the file holds several channels of 16 bits, of which Pillow would silently keep 8."""
+    if opened.format == "TIFF":
+        return max(opened.tag_v2.get(258, (1,))) > 8 and len(opened.getbands()) > 1  # type: ignore[attr-defined]
+    return any(";16" in str(tile[3]) for tile in opened.tile) and len(opened.getbands()) > 1  # type: ignore[attr-defined]
+
+
+def _decode_deep(data: bytes) -> AnyImage:
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ValueError("the file is broken, or of a kind that OpenCV does not know")
+    if image.dtype == np.float64:
+        image = image.astype(np.float32)
+    if image.dtype not in (np.uint8, np.uint16, np.float32):
+        raise ValueError(f"{image.dtype} values are not supported")
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+    return image
+
+
+def _as_array(upright: Image.Image) -> AnyImage:
+    if upright.mode.startswith("I;16"):
+        return np.asarray(upright).astype(np.uint16)
+    if upright.mode == "F":
+        return np.array(upright, np.float32)
+    if upright.mode == "I":
+        raise ValueError("signed or 32-bit integers are not supported")
+    grey = upright.mode in ("1", "L", "LA", "La")
+    wanted = ("LA" if grey else "RGBA") if upright.has_transparency_data else ("L" if grey else "RGB")
+    return np.array(upright.convert(wanted))
+
+
+def _storable(image: AnyImage, file_format: str) -> AnyImage:
+    """The image with the depth and the channels that the format can hold."""
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels in (2, 4) and file_format in ("JPEG", "BMP"):
+        image = image[:, :, : channels - 1]
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    kept = image.dtype in _DEPTHS.get(file_format, (np.uint8,))
+    return image if kept else from_float(to_float(image), np.uint8)
+
+
+def _encode(image: AnyImage, file_format: str, quality: int) -> bytes:
+    if image.dtype != np.uint8:
+        return _encode_deep(image, file_format)
+    options: dict[str, dict[str, Any]] = {
+        "PNG": {"compress_level": 4},
+        "JPEG": {"quality": quality, "subsampling": 0},
+        "WEBP": {"quality": quality},
+        "TIFF": {"compression": "tiff_adobe_deflate"},
+    }
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format=file_format, **options.get(file_format, {}))
+    return buffer.getvalue()
+
+
+def _encode_deep(image: AnyImage, file_format: str) -> bytes:
+    if image.ndim == 3:
+        image = image[:, :, [0, 0, 0, 1]] if image.shape[2] == 2 else image
+        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode({"PNG": ".png", "TIFF": ".tif"}[file_format], image)
+    if not done:
+        raise ValueError("OpenCV cannot encode it")
+    return data.tobytes()

@@ -1,0 +1,64 @@
+"""What every metric is: one number for one image, measured on the 8-bit values that a file of it would hold."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from realciao.errors import UserError
+
+
+class Metric(ABC):
+    """A registered subclass is a metric; its command-line name is its class name in lower case.
+
+    Attributes:
+        lower_better: direction of the score.
+        needs_gt: full-reference metrics need a ground truth of the prediction's size.
+        implementation: who computes it and how, e.g. "basicsr 1.4.2 calculate_psnr, Y, crop_border=4".
+        smallest_px: the shortest side for which the implementation returns a number.
+        smallest_sound_px: the shortest side for which that number means something.
+    """
+
+    lower_better: ClassVar[bool]
+    needs_gt: ClassVar[bool]
+    implementation: str
+    smallest_px: int = 1
+    smallest_sound_px: int = 1
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__.lower()
+
+    def sound(self, shape: tuple[int, ...]) -> bool:
+        """Whether the score of an image of this (height, width, ...) is statistically meaningful."""
+        return min(shape[:2]) >= self.smallest_sound_px
+
+    def __call__(self, pred: Float[np.ndarray, "h w 3"], gt: Float[np.ndarray, "gt_h gt_w 3"] | None = None) -> float:
+        """The score of RGB images in [0, 1]; nan where none exists (image too small, or flat).
+
+        Both are clipped and rounded to 8 bits first, so that arrays score exactly as the files written from them.
+
+        Raises:
+            UserError: the ground truth is needed and missing, or of another size.
+        """
+        if self.needs_gt and gt is None:
+            raise UserError(f"{self.name} needs a ground truth")
+        if self.needs_gt and gt is not None and gt.shape != pred.shape:
+            raise UserError(f"{self.name}: the prediction is {size_text(pred)} and the ground truth {size_text(gt)}")
+        if min(pred.shape[:2]) < self.smallest_px:
+            return float("nan")
+        return float(self.measure(_to_8bit(pred), None if gt is None else _to_8bit(gt)))
+
+    @abstractmethod
+    def measure(self, pred: UInt8[np.ndarray, "h w 3"], gt: UInt8[np.ndarray, "h w 3"] | None) -> float:
+        """The score of 8-bit RGB images that are large enough; `gt` has the shape of `pred`, and is there if needed."""
+
+
+def size_text(image: np.ndarray) -> str:
+    """`640x480` (width x height) for messages."""
+    return f"{image.shape[1]}x{image.shape[0]}"
+
+
+def _to_8bit(image: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

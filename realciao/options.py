@@ -1,0 +1,292 @@
+"""The options of a run: YAML in BasicSR's vocabulary, as frozen structures; no default is stated anywhere else.
+
+At the top level `train`, `network_d` and `datasets.train` are every stage's defaults; without `stages` they are the one
+stage, named "train".
+"""
+
+import difflib
+import typing
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import accumulate
+from os import PathLike
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from realciao.errors import OptionError, did_you_mean
+from realciao.option_tree import Node, OptionDumper, merge, override, read_tree
+
+MAX_SCALE = 30.0
+"""The highest scale that options may ask for."""
+
+Spec = dict[str, Any]
+"""`{"type": ..., ...}`: what `realciao.registry.build` makes an object of, and checks against the class it makes."""
+FileName = Annotated[str, Meta(pattern=r"^\w[\w .+-]*\Z")]
+"""Names become file and folder names."""
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the option file with fixed keys."""
+
+
+class TrainData(Section, frozen=True, kw_only=True):
+    """`datasets.train`: what the loader needs; all other keys are the dataset's own."""
+
+    batch_size: Positive
+    """Images per process and step."""
+    num_workers: Count = 2
+    """Loader processes per training process; 0 loads in the training process itself."""
+    dataset: Spec
+
+
+class ValSet(Section, frozen=True, kw_only=True):
+    """One entry of `datasets.val`; all other keys are the dataset's own."""
+
+    name: FileName
+    dataset: Spec
+
+
+class Datasets(Section, frozen=True, kw_only=True):
+    train: TrainData
+    val: tuple[ValSet, ...] = ()
+
+
+class Stage(Section, frozen=True, kw_only=True):
+    """One stage of the training. A loss that is absent is not computed."""
+
+    name: FileName
+    total_iter: Positive
+    train_data: TrainData = msgspec.field(name="datasets")
+    """`datasets.train` of the file, with what the stage's own `datasets.train` changes."""
+    optim_g: Spec
+    optim_d: Spec | None = None
+    scheduler: Spec | None = None
+    ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+    pixel_opt: Spec | None = None
+    perceptual_opt: Spec | None = None
+    gan_opt: Spec | None = None
+    network_d: Spec | None = None
+    l1_gt_usm: bool = False
+    """Whether the pixel loss sees the sharpened target; likewise below."""
+    percep_gt_usm: bool = False
+    gan_gt_usm: bool = False
+    net_d_iters: Positive = 1
+    """The generator steps once in so many iterations; the discriminator in each."""
+    net_d_init_iters: Count = 0
+    """Iterations at the start in which only the discriminator steps."""
+
+    def __post_init__(self) -> None:
+        adversarial = {"network_d": self.network_d, "optim_d": self.optim_d, "gan_opt": self.gan_opt}
+        missing = [key for key, spec in adversarial.items() if spec is None]
+        given = [key for key in adversarial if key not in missing]
+        if given and missing:
+            raise OptionError(
+                missing[0], f"is missing; {' and '.join(given)} cannot do without it (null turns them off)"
+            )
+        if self.pixel_opt is None and self.perceptual_opt is None and self.gan_opt is None:
+            raise OptionError("", "needs at least one of pixel_opt, perceptual_opt and gan_opt")
+
+
+class PathOptions(Section, frozen=True, kw_only=True):
+    experiments_root: str = "experiments"
+    """Folder of the runs; this one writes into `experiments_root/name`."""
+    pretrain_network_g: str | None = None
+    """Weights that the first stage starts from."""
+
+
+class Val(Section, frozen=True, kw_only=True):
+    every: Positive = 5000
+    """Steps from one validation to the next."""
+    metrics: tuple[str, ...] = ("psnr", "ssim")
+
+
+class Logger(Section, frozen=True, kw_only=True):
+    print_every: Positive = 100
+    save_every: Positive = 5000
+    trackers: tuple[str, ...] = ("tensorboard",)
+
+
+class Compare(Section, frozen=True, kw_only=True):
+    """The picture made at the end of a run: input, bicubic, and each stage, side by side."""
+
+    image: str
+    """A file, or "builtin" for a photo that comes with scikit-image."""
+    scales: Annotated[tuple[Annotated[float, Meta(ge=1, le=MAX_SCALE)], ...], Meta(min_length=1)] = (2.37, 4.0)
+
+
+class Options(Section, frozen=True, kw_only=True, dict=True):
+    """One run. `dict` is for the tree behind `locate`, which is no part of the value."""
+
+    name: FileName
+    manual_seed: Count = 0
+    scale_range: tuple[float, float] = (1.0, 4.0)
+    """Lowest and highest scale of the training pairs."""
+    datasets: Datasets
+    network_g: Spec
+    path: PathOptions = PathOptions()
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
+    val: Val = Val()
+    logger: Logger = Logger()
+    compare: Compare | None = None
+
+    def __post_init__(self) -> None:
+        low, high = self.scale_range
+        if not 1 <= low <= high <= MAX_SCALE:
+            raise OptionError("scale_range", f"expected 1 <= low <= high <= {MAX_SCALE:g}, got [{low:g}, {high:g}]")
+        for key, named in (("stages", self.stages), ("datasets.val", self.datasets.val)):
+            names = [item.name for item in named]
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise OptionError(f"{key}.{i}.name", f"'{name}' is taken by item {names.index(name)}")
+
+    @property
+    def total_iter(self) -> int:
+        """Steps of all stages together."""
+        return sum(stage.total_iter for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[int, Stage, int]:
+        """Index of the stage that comes after `step` steps have been made, the stage, and how many came before it.
+
+        When all have been made, that is the last stage.
+        """
+        starts = list(accumulate((stage.total_iter for stage in self.stages), initial=0))[:-1]
+        index = max(i for i, start in enumerate(starts) if start <= step)
+        return index, self.stages[index], starts[index]
+
+    def locate(self, path: str) -> str:
+        """`"FILE:LINE: "` of the deepest value that exists along a dotted path; "" for options that no file gave."""
+        tree: Node | None = vars(self).get("tree")
+        return f"{tree.deepest(path.split('.'))[0].place}: " if tree else ""
+
+
+# Keys of a dataset's mapping that are not the dataset's; they outlive a change of its `type`.
+LOADER_KEYS = frozenset(TrainData.__struct_fields__) - {"dataset"}
+
+
+def load_options(paths: Sequence[str | PathLike[str]], overrides: Sequence[str] = ()) -> Options:
+    """The options that the files give together: each is merged over those before it, then the overrides in their order.
+
+    Args:
+        paths: option files, at least one.
+        overrides: e.g. "stages.0.total_iter=20".
+
+    Raises:
+        OptionError: one line with file and line (or the override), the key's path as written, and what is wrong.
+    """
+    first, *others = [read_tree(path) for path in paths]
+    tree = first
+    for other in others:
+        tree = merge(tree, other, LOADER_KEYS)
+    for setting in overrides:
+        tree = override(tree, setting, LOADER_KEYS)
+    tree = _fill_stages(tree)
+    options = _convert(_group(tree))
+    vars(options)["tree"] = tree
+    return options
+
+
+def dump_options(options: Options) -> str:
+    """The options as YAML with every default written out; loading it gives equal options."""
+
+    def flat(data: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if key != "dataset"} | data["dataset"]
+
+    data = msgspec.to_builtins(options)
+    data["datasets"] = {
+        "train": flat(data["datasets"]["train"]),
+        "val": [flat(item) for item in data["datasets"]["val"]],
+    }
+    for stage in data["stages"]:
+        stage["datasets"] = {"train": flat(stage["datasets"])}
+    return yaml.dump(data, Dumper=OptionDumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+def _fill_stages(tree: Node) -> Node:
+    """The tree with `stages` in which each stage holds all of its keys, those of the top level included."""
+    top = tree.value
+    train = top.get("train", replace(tree, value={}))
+    if not isinstance(train.value, dict):
+        raise train.error(f"expected a mapping, got {train.value!r}")
+    data, absent = tree.deepest(["datasets", "train"])
+    if absent:  # the user will hear of it once, as the top level's error, and not from each stage as well
+        data = replace(tree, value={"batch_size": replace(tree, value=1)})
+    shared = {key: top[key] for key in ("network_d",) if key in top}
+    shared["datasets"] = replace(top.get("datasets", tree), value={"train": data})
+    defaults = merge(replace(train, value=shared), train, LOADER_KEYS)
+    if "stages" in top:
+        stages = top["stages"].edit_items(lambda stage: merge(defaults, stage, LOADER_KEYS))
+    elif "train" in top:
+        name = replace(train, value="train")
+        stages = replace(train, value=[merge(replace(train, value={"name": name}), defaults)])
+    else:
+        return tree
+    return replace(tree, value={**top, "stages": stages})
+
+
+def _group(tree: Node) -> Node:
+    """The tree in the form of `Options`: a dataset's own keys under `dataset`, the stages' defaults gone."""
+    tree = replace(tree, value={key: child for key, child in tree.value.items() if key not in ("train", "network_d")})
+    train, val_set = _separate(TrainData), _separate(ValSet)
+    tree = tree.edit("datasets", lambda datasets: datasets.edit("train", train))
+    tree = tree.edit("datasets", lambda datasets: datasets.edit("val", lambda val: val.edit_items(val_set)))
+
+    def stage_data(datasets: Node) -> Node:
+        for key, child in datasets.value.items() if isinstance(datasets.value, dict) else ():
+            if key != "train":
+                raise child.error("unknown key; in a stage, datasets holds train alone")
+        return datasets.edit("train", train).deepest(["train"])[0]
+
+    return tree.edit("stages", lambda stages: stages.edit_items(lambda stage: stage.edit("datasets", stage_data)))
+
+
+def _separate(section: type[TrainData] | type[ValSet]) -> Callable[[Node], Node]:
+    own = [field for field in section.__struct_fields__ if field != "dataset"]
+
+    def separate(node: Node) -> Node:
+        if not isinstance(node.value, dict):
+            return node
+        ours = {key: child for key, child in node.value.items() if key in own}
+        rest = {key: child for key, child in node.value.items() if key not in own}
+        for key, child in rest.items():
+            # such a key could be the dataset's own (patch_size is not batch_size), so only the likeliest slips count
+            near = difflib.get_close_matches(key, [name for name in own if name[:1] == key[:1]], n=1, cutoff=0.8)
+            if near:
+                raise child.error(f"unknown key; did you mean '{near[0]}'?")
+        return replace(node, value={**ours, "dataset": replace(node, value=rest)})
+
+    return separate
+
+
+def _convert(tree: Node) -> Options:
+    try:
+        return msgspec.convert(tree.plain(), Options)
+    except msgspec.ValidationError as error:
+        found = OptionError.from_msgspec(error, tree.plain())
+        path = found.path.split(".") if found.path else []
+        node, rest = tree.deepest(path)
+        if found.problem == "unknown key":
+            raise node.error(f"unknown key{_known(path[:-1], path[-1])}") from error
+        raise node.error(found.problem, *rest) from error
+
+
+def _known(path: Sequence[str], name: str) -> str:
+    """What the section at `path` calls its keys, as the end of a sentence about the unknown `name`."""
+    section: type[Section] = Options
+    for key in path:
+        if not key.isdecimal():  # the items of a list are of the list's one type
+            hint = {field.encode_name: field.type for field in msgspec.structs.fields(section)}[key]
+            section = _sections(hint)[0]
+    names = [*section.__struct_encode_fields__, *(("train", "network_d") if section is Options else ())]
+    return did_you_mean(name, names) or f"; known: {', '.join(names)}"
+
+
+def _sections(hint: Any) -> list[type[Section]]:
+    """The sections that a type is made of."""
+    if isinstance(hint, type) and issubclass(hint, Section):
+        return [hint]
+    return [section for part in typing.get_args(hint) for section in _sections(part)]

@@ -1,0 +1,320 @@
+import contextlib
+import errno
+import io
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile, ImageOps
+
+import realciao.image
+from realciao.image import AnyImage, ImageError, from_float, read_image, read_rgb, to_float, write_image
+
+PHOTO = Path(skimage.__file__).parent / "data" / "chelsea.png"
+DEPTHS = {"uint8": np.uint8, "uint16": np.uint16, "float32": np.float32}
+
+
+def _random(dtype: str, channels: int, size: tuple[int, int] = (19, 31)) -> AnyImage:
+    rng = np.random.default_rng(channels)
+    shape = size if channels == 1 else (*size, channels)
+    if dtype == "float32":
+        return rng.random(shape, dtype=np.float32)
+    return rng.integers(0, np.iinfo(DEPTHS[dtype]).max + 1, shape).astype(DEPTHS[dtype])
+
+
+def _message(path: Path, **kwargs: bool) -> str:
+    with pytest.raises(ImageError) as caught:
+        read_image(path, **kwargs)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_every_value_survives_the_way_to_float_and_back(dtype: str) -> None:
+    values = np.arange(np.iinfo(DEPTHS[dtype]).max + 1, dtype=DEPTHS[dtype]).reshape(16, -1)
+    as_float = to_float(values)
+    assert as_float.dtype == np.float32
+    assert (as_float.min(), as_float.max()) == (0, 1)
+    assert np.array_equal(from_float(as_float, DEPTHS[dtype]), values)
+
+
+def test_from_float_takes_the_nearest_level_and_clips() -> None:
+    levels = np.array([[-3.0, -0.001, 0.4, 0.6, 127.4, 127.6, 254.6, 255.3, 900]], np.float32)
+    assert from_float(levels / 255, np.uint8).tolist() == [[0, 0, 0, 1, 127, 128, 255, 255, 255]]
+    assert from_float(levels, np.float32).max() == 1
+
+
+# --- reading
+
+
+def test_a_png_is_what_opencv_reads() -> None:
+    assert np.array_equal(read_image(PHOTO), cv2.imread(str(PHOTO))[:, :, ::-1])
+
+
+def test_read_rgb_is_float_rgb_of_any_kind(tmp_path: Path) -> None:
+    photo = _random("uint8", 4)
+    write_image(tmp_path / "a.png", photo)
+    assert np.array_equal(read_rgb(tmp_path / "a.png"), np.float32(photo[:, :, :3]) / np.float32(255))
+    for channels in (1, 2):
+        grey = _random("uint16" if channels == 1 else "uint8", channels)
+        write_image(tmp_path / "g.png", grey)
+        plane = to_float(grey if channels == 1 else grey[:, :, 0])
+        assert np.array_equal(read_rgb(tmp_path / "g.png"), np.stack([plane] * 3, axis=2))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_sixteen_bit_colour_keeps_its_low_bits(tmp_path: Path, channels: int) -> None:
+    image = _random("uint16", channels)
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if channels == 4 else cv2.COLOR_RGB2BGR)
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", bgr)[1].tobytes())
+    extra = {"extrasamples": ["unassalpha"]} if channels == 4 else {}
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", **extra)
+    for name in ("a.png", "a.tif"):
+        read = read_image(tmp_path / name)
+        assert read.dtype == np.uint16
+        assert np.array_equal(read, image)
+
+
+@pytest.mark.parametrize("shape", [(19, 31), (19, 31, 3)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_float_tiff_stays_float(tmp_path: Path, shape: tuple[int, ...], dtype: type) -> None:
+    image = np.random.default_rng(0).random(shape).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb" if len(shape) == 3 else "minisblack")
+    read = read_image(tmp_path / "a.tif")
+    assert read.dtype == np.float32
+    assert np.array_equal(read, image.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted"), [("1", "L"), ("P", "RGB"), ("CMYK", "RGB"), ("LA", "LA"), ("L", "L"), ("RGBA", "RGBA")]
+)
+def test_pillows_modes_become_grey_or_rgb_with_their_alpha(tmp_path: Path, mode: str, wanted: str) -> None:
+    photo = Image.open(PHOTO).resize((40, 30)).convert(mode)
+    photo.save(tmp_path / "a.tif")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), np.array(photo.convert(wanted)))
+
+
+def test_a_palette_with_a_transparent_colour_becomes_rgba(tmp_path: Path) -> None:
+    photo = Image.open(PHOTO).resize((40, 30)).convert("P")
+    photo.save(tmp_path / "a.png", transparency=3)
+    read = read_image(tmp_path / "a.png")
+    assert np.array_equal(read[:, :, 3] == 0, np.array(photo) == 3)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_turned_upright_as_pillow_does_at_any_depth(tmp_path: Path, orientation: int) -> None:
+    deep = _random("uint16", 3)
+    exif = Image.Exif()
+    exif[274] = orientation
+    shallow = Image.fromarray((deep >> 8).astype(np.uint8))
+    for name in ("a.png", "a.webp", "a.jpg"):
+        shallow.save(tmp_path / name, exif=exif, **({"lossless": True} if name == "a.webp" else {}))
+        with Image.open(tmp_path / name) as opened:
+            assert np.array_equal(read_image(tmp_path / name), np.array(ImageOps.exif_transpose(opened)))
+    upright = read_image(tmp_path / "a.png")
+
+    png = cv2.imencode(".png", deep[:, :, ::-1])[1].tobytes()
+    after_header = 33
+    (tmp_path / "deep.png").write_bytes(
+        png[:after_header] + _chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + png[after_header:]
+    )
+    tifffile.imwrite(tmp_path / "deep.tif", deep, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+    for name in ("deep.png", "deep.tif"):
+        assert np.array_equal(read_image(tmp_path / name) >> 8, upright), name
+
+
+def test_a_path_outside_ascii_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "фото 写真" / "größe.png"
+    write_image(path, _random("uint16", 3))
+    assert np.array_equal(read_image(path), _random("uint16", 3))
+
+
+# --- files that are no images
+
+
+def test_what_is_no_image_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("these are words\n" * 40)
+    (tmp_path / "folder.png").mkdir()
+    tifffile.imwrite(tmp_path / "int.tif", np.zeros((4, 4), np.int32))
+    tifffile.imwrite(tmp_path / "nan.tif", np.full((4, 4), np.nan, np.float32))
+    assert "empty" in _message(tmp_path / "empty.png")
+    assert "no PNG" in _message(tmp_path / "text.png")
+    assert "folder" in _message(tmp_path / "folder.png")
+    assert "no such file" in _message(tmp_path / "missing.png")
+    assert "32-bit" in _message(tmp_path / "int.tif")
+    assert "finite" in _message(tmp_path / "nan.tif")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a user whom permissions bind")
+def test_a_file_without_permission_is_one_line(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", _random("uint8", 3))
+    (tmp_path / "a.png").chmod(0)
+    assert "cannot be read" in _message(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "deep.png", "a.jpg", "a.webp", "a.tif", "deep.tif", "a.bmp"])
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.97])
+def test_a_truncated_file_is_refused(tmp_path: Path, name: str, kept: float) -> None:
+    path = tmp_path / name
+    write_image(path, _random("uint16" if name.startswith("deep") else "uint8", 3, (64, 80)))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    _message(path)
+
+
+def test_a_png_without_its_last_byte_is_refused(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", _random("uint8", 3))
+    (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:-1])
+    assert "truncated" in _message(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp"])
+def test_what_there_is_of_a_truncated_file_can_be_had(tmp_path: Path, name: str) -> None:
+    write_image(tmp_path / name, read_image(PHOTO))
+    whole = read_image(tmp_path / name)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[: (tmp_path / name).stat().st_size // 2])
+    part = read_image(tmp_path / name, allow_truncated=True)
+    assert part.shape == whole.shape
+    equal_rows = (part == whole).all(axis=(1, 2))
+    assert equal_rows.mean() > 0.3
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    _message(tmp_path / name)
+
+
+def test_a_small_file_that_would_unfold_to_gigapixels_is_refused(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(b"\0")) + _chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(png)
+    assert "60000x60000" in _message(tmp_path / "bomb.png")
+
+
+def test_a_photo_of_two_hundred_megapixels_is_not_taken_for_a_bomb(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_image(tmp_path / "a.png", _random("uint8", 3))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit, far below this image
+    assert read_image(tmp_path / "a.png").shape == (19, 31, 3)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    assert realciao.image.MAX_PIXELS >= 200_000_000
+
+
+@pytest.mark.parametrize("name", ["a.png", "deep.png", "a.jpg", "a.webp", "a.tif", "a.bmp"])
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 2**31))
+def test_damaged_bytes_give_an_image_or_an_image_error(
+    tmp_path_factory: pytest.TempPathFactory, name: str, seed: int
+) -> None:
+    path = tmp_path_factory.mktemp("damaged") / name
+    write_image(path, _random("uint16" if name.startswith("deep") else "uint8", 3))
+    rng = np.random.default_rng(seed)
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    data[rng.integers(0, len(data), 4)] = rng.integers(0, 256, 4)
+    path.write_bytes(data.tobytes())
+    with contextlib.suppress(ImageError):
+        assert read_image(path).ndim in (2, 3)
+
+
+# --- writing
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_a_lossless_format_gives_back_what_it_can_hold(tmp_path: Path, suffix: str, dtype: str, channels: int) -> None:
+    image = _random(dtype, channels)
+    write_image(tmp_path / f"a{suffix}", image)
+    read = read_image(tmp_path / f"a{suffix}")
+    deep = (suffix, dtype) in {(".png", "uint16"), (".tif", "uint16"), (".tif", "float32")}
+    expected = image if deep or dtype == "uint8" else from_float(to_float(image), np.uint8)
+    if channels in (2, 4) and suffix == ".bmp":
+        expected = expected[:, :, 0] if channels == 2 else expected[:, :, :3]
+    if channels == 2 and deep:
+        expected = expected[:, :, [0, 0, 0, 1]]
+    assert read.dtype == expected.dtype
+    assert np.array_equal(read, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(("suffix", "kept"), [(".jpg", (1, 1, 3, 3)), (".webp", (3, 4, 3, 4))])
+def test_a_lossy_format_is_written_with_the_channels_it_knows(
+    tmp_path: Path, suffix: str, kept: tuple[int, ...], dtype: str
+) -> None:
+    for channels, expected in zip((1, 2, 3, 4), kept, strict=True):
+        write_image(tmp_path / f"a{suffix}", _random(dtype, channels))
+        read = read_image(tmp_path / f"a{suffix}")
+        assert read.dtype == np.uint8
+        assert (1 if read.ndim == 2 else read.shape[2]) == expected
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_sixteen_bits_are_written_as_opencv_reads_them(tmp_path: Path, name: str) -> None:
+    image = _random("uint16", 3)
+    write_image(tmp_path / name, image)
+    assert np.array_equal(cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED)[:, :, ::-1], image)
+
+
+def test_jpeg_is_written_at_full_colour_resolution_and_follows_quality(tmp_path: Path) -> None:
+    photo = read_image(PHOTO)
+    write_image(tmp_path / "a.jpg", photo)
+    with Image.open(tmp_path / "a.jpg") as opened:
+        assert opened.layer[1][1:3] == (1, 1)  # type: ignore[attr-defined]
+        assert opened.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined]
+    assert np.abs(read_image(tmp_path / "a.jpg").astype(int) - photo).mean() < 2
+    write_image(tmp_path / "low.jpg", photo, quality=30)
+    assert (tmp_path / "low.jpg").stat().st_size < (tmp_path / "a.jpg").stat().st_size / 2
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    write_image(path, _random("uint8", 3))
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ImageError, match=r"a\.png: cannot be written \(No space left on device\)"):
+        write_image(path, _random("uint8", 4))
+    assert os.listdir(tmp_path) == ["a.png"]
+    assert np.array_equal(read_image(path), _random("uint8", 3))
+
+
+def test_what_cannot_be_written_is_one_line_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    cases = {
+        tmp_path / "a.gif": (_random("uint8", 3), "'.gif'"),
+        tmp_path / "file" / "a.png": (_random("uint8", 3), "cannot be written"),
+        tmp_path / "wide.webp": (np.zeros((1, 20000, 3), np.uint8), "WEBP cannot hold this 20000x1 image"),
+        tmp_path / "wide.jpg": (np.zeros((1, 70000), np.uint8), "JPEG cannot hold this 70000x1 image"),
+    }
+    for path, (image, says) in cases.items():
+        with pytest.raises(ImageError) as caught:
+            write_image(path, image)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_pillow_still_reads_what_is_written(tmp_path: Path) -> None:
+    image = _random("uint8", 4)
+    write_image(tmp_path / "a.tiff", image)
+    assert np.array_equal(np.array(Image.open(io.BytesIO((tmp_path / "a.tiff").read_bytes()))), image)

@@ -1,0 +1,170 @@
+"""Who may import whom, read from the source: the layers of the program in one table, and who may use which library."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A layer is a module or package of realciao, all of degradations, or the scripts. Each may import itself, BASE and:
+BASE = {"errors", "files"}
+LAYERS = {
+    "degradations": "",
+    "alpha": "",
+    "batch": "",
+    "coords": "",
+    "image": "",
+    "image_paths": "",
+    "option_tree": "",
+    "options": "option_tree",
+    "progress": "",
+    "tiling": "",
+    "registry": "degradations",  # for the shim
+    "archs": "registry coords batch",
+    "losses": "registry",
+    "metrics": "registry",
+    "data": "degradations batch image image_paths coords registry",
+    "checkpoint": "archs",
+    "inference": "archs checkpoint image coords tiling alpha",
+    "evaluation": "metrics image image_paths",
+    "evaluation_report": "evaluation metrics",
+    "objective": "losses registry options batch",
+    "optim": "registry",
+    "run_folder": "checkpoint options",
+    "validation": "metrics batch",
+    "comparison": "data image inference metrics coords registry options run_folder",
+    "trainer": "data archs losses metrics checkpoint options batch registry objective optim progress run_folder "
+    "validation comparison",
+    "commands": "degradations image image_paths inference evaluation evaluation_report options",
+    "train": "commands options trainer",
+    "scripts": "commands",
+}
+
+LIBRARIES = {
+    "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
+    "accelerate": ("realciao.trainer",),
+    "pyiqa": ("realciao.metrics",),
+}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {
+    module_name(file): file
+    for folder in ("realciao", "degradations", "scripts")
+    for file in sorted((ROOT / folder).rglob("*.py"))
+}
+
+
+def statements(body: Iterable[ast.stmt], functions_too: bool) -> Iterator[ast.stmt]:
+    """All statements in the order in which they run; what stands under TYPE_CHECKING never does."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, ast.FunctionDef) and not functions_too:
+            continue
+        if isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING"):
+            continue
+        for block in ("body", "handlers", "orelse", "finalbody"):
+            for part in getattr(statement, block, ()):
+                yield from statements(part.body if isinstance(part, ast.ExceptHandler) else [part], functions_too)
+
+
+def imported(name: str, functions_too: bool = True) -> Iterator[str]:
+    """Dotted names that a module of ours imports; `from package import module` counts as the module."""
+    for statement in statements(ast.parse(FILES[name].read_text(encoding="utf-8")).body, functions_too):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{name}: imports are written in full"
+            for alias in statement.names:
+                module = f"{statement.module}.{alias.name}"
+                yield module if module in FILES else str(statement.module)
+
+
+def layer(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if parts[0] == "realciao" and len(parts) > 1 else parts[0]
+
+
+def within(name: str, packages: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
+
+
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"realciao"}))
+def test_a_module_imports_only_what_its_layer_may(name: str) -> None:
+    assert layer(name) in LAYERS.keys() | BASE, f"a new layer: say in {Path(__file__).name} what it may import"
+    own = "" if layer(name) in BASE else LAYERS[layer(name)]
+    allowed = {layer(name), *own.split(), *(BASE - {layer(name)} if layer(name) != "degradations" else ())}
+    for other in imported(name):
+        if other.split(".")[0] in ("realciao", "degradations", "scripts", "tests"):
+            assert layer(other) in allowed, f"{name} imports {other}"
+
+
+def test_the_layers_have_no_cycle() -> None:
+    list(TopologicalSorter({name: below.split() for name, below in LAYERS.items()}).static_order())
+
+
+def test_the_package_itself_imports_nothing_of_ours_until_it_is_asked() -> None:
+    assert not [name for name in imported("realciao") if within(name, ("realciao", "degradations"))]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_is_imported_only_where_it_is_wrapped(library: str) -> None:
+    users = {name for name in FILES if any(within(other, [library]) for other in imported(name))}
+    # trainer_x.py would be a part of the trainer
+    strangers = {name for name in users if not within(name.partition("_")[0], LIBRARIES[library])}
+    assert users
+    assert not strangers
+
+
+def test_encoders_decoders_and_the_network_meet_only_through_build() -> None:
+    encoders, decoders = "realciao.archs.encoders", "realciao.archs.decoders"
+    for name in FILES:
+        others = [home for home in (encoders, decoders) if not within(name, [home])]
+        met = [other for other in imported(name) if within(other, others) and other not in (encoders, decoders)]
+        assert not met, f"{name} imports {met}"
+
+
+def test_image_files_are_read_and_written_in_one_place() -> None:
+    coders = {"imread", "imwrite", "imreadmulti"}
+    for name, file in FILES.items():
+        used = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+        assert name == "realciao.image" or not used & coders
+
+
+def test_no_file_beside_train_py_hides_a_module_of_the_standard_library() -> None:
+    # `python realciao/train.py` puts realciao/ first on the path
+    assert not {layer(name) for name in FILES if within(name, ["realciao"])} & sys.stdlib_module_names
+
+
+def first_use(name: str, wanted: tuple[str, ...], seen: set[str]) -> str | None:
+    """Which of the wanted modules is imported first when `name` is, by following the imports in their order."""
+    for package in [name.rsplit(".", i)[0] for i in range(name.count("."), -1, -1)]:
+        if package in wanted or within(package, wanted):
+            return next(one for one in wanted if within(package, [one]))
+        if package in FILES and package not in seen:
+            seen.add(package)
+            for other in imported(package, functions_too=False):
+                found = first_use(other, wanted, seen)
+                if found:
+                    return found
+    return None
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_basicsr_never_comes_before_its_shim(name: str) -> None:
+    assert first_use(name, ("degradations.basicsr_shim", "basicsr"), set()) != "basicsr"
+
+
+def test_every_module_imports_in_one_fresh_process() -> None:
+    modules = [name for name in FILES if not within(name, ["scripts"])]
+    code = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, check=True, capture_output=True)

@@ -1,0 +1,195 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import realciao
+from realciao.commands import infer
+from realciao.image import read_image, write_image
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    torch.manual_seed(0)
+    encoder = {"type": "EDSREncoder", "num_feat": 4, "num_block": 1}
+    decoder = {"type": "CiaoSRDecoder", "hidden": [4], "non_local_scales": []}
+    path = tmp_path_factory.mktemp("weights") / "net.safetensors"
+    realciao.save_weights(realciao.build_network({"type": "CiaoSR", "encoder": encoder, "decoder": decoder}), path)
+    return str(path)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A tree of four images: colour, grey, 16 bits, JPEG in capitals."""
+    rng = np.random.default_rng(0)
+    write_image(tmp_path / "in" / "a.png", rng.integers(0, 256, (9, 14, 3)).astype(np.uint8))
+    write_image(tmp_path / "in" / "sub" / "b.png", rng.integers(0, 256, (7, 5)).astype(np.uint8))
+    write_image(tmp_path / "in" / "sub" / "c.tif", rng.integers(0, 65536, (6, 6, 3)).astype(np.uint16))
+    write_image(tmp_path / "in" / "D.JPG", rng.integers(0, 256, (8, 8, 3)).astype(np.uint8))
+    return tmp_path / "in"
+
+
+def _run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        infer.main([*map(str, arguments), "--device", "cpu"])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_is_mirrored_at_the_rounded_sizes_and_the_same_kinds(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2.37, "-m", weights) == 0
+    assert set(_tree(tmp_path / "out")) == set(_tree(photos))
+    for name in _tree(photos):
+        before, after = read_image(photos / name), read_image(tmp_path / "out" / name)
+        assert after.shape == (*(round(n * 2.37) for n in before.shape[:2]), *before.shape[2:])
+        assert after.dtype == before.dtype
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(f"4 images written to {tmp_path / 'out'}, ")
+    assert last.endswith("s per output megapixel")
+
+
+def test_the_files_hold_what_the_upscaler_returns(photos: Path, weights: str, tmp_path: Path) -> None:
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "--outscale", 1.5, "-m", weights, "-t", 4) == 0
+    expected = realciao.Upscaler.from_file(weights, "cpu", tile_px=4).upscale(read_image(photos / "a.png"), 1.5)
+    assert np.array_equal(read_image(tmp_path / "out" / "a.png"), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [((), (36, 56)), (("--size", "31x20"), (20, 31)), (("--long_side", "43"), (28, 43)), (("-s", "1"), (9, 14))],
+)
+def test_the_size_can_be_asked_for_in_three_ways(
+    photos: Path, weights: str, tmp_path: Path, options: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "-m", weights, *options) == 0
+    assert read_image(tmp_path / "out" / "a.png").shape[:2] == size
+
+
+def test_suffix_and_extension_are_added_only_when_asked(photos: Path, weights: str, tmp_path: Path) -> None:
+    assert _run("-i", photos, "-o", tmp_path, "-s", 1, "-m", weights, "--suffix", "_x1", "--ext", "webp") == 0
+    assert {"a_x1.webp", "sub/b_x1.webp", "sub/c_x1.webp", "D_x1.webp"} <= set(_tree(tmp_path))
+
+
+def test_what_exists_is_replaced_only_when_asked(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 1, "-m", weights) == 0
+    before = _tree(tmp_path / "out")
+    capsys.readouterr()
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 2
+    assert "exists (and 3 more); give --overwrite" in capsys.readouterr().err
+    assert _tree(tmp_path / "out") == before
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights, "--overwrite") == 0
+    assert _tree(tmp_path / "out") != before
+
+
+def test_the_input_folder_as_output_is_refused_and_left_alone(photos: Path, weights: str) -> None:
+    before = _tree(photos)
+    assert _run("-i", photos, "-o", photos, "-s", 2, "-m", weights) == 2
+    assert _tree(photos) == before
+
+
+def test_results_below_the_photos_are_not_taken_for_photos(photos: Path, weights: str) -> None:
+    for scale in (1, 2):
+        assert _run("-i", photos, "-o", photos / "results", "-s", scale, "-m", weights, "--overwrite") == 0
+    assert set(_tree(photos / "results")) == {"a.png", "sub/b.png", "sub/c.tif", "D.JPG"}
+
+
+def test_two_inputs_with_one_output_are_refused_before_work_starts(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(photos / "a.jpg", read_image(photos / "a.png"))
+    assert _run("-i", photos, "-o", tmp_path / "out", "-m", weights, "--ext", "png") == 2
+    error = capsys.readouterr().err
+    assert "a.jpg" in error
+    assert "a.png" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_file_is_reported_and_the_rest_goes_on(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "empty.png").touch()
+    (photos / "text.png").write_text("no image")
+    cut = (photos / "a.png").read_bytes()
+    (photos / "cut.png").write_bytes(cut[: len(cut) // 2])
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 1
+    output = capsys.readouterr()
+    assert set(_tree(tmp_path / "out")) == {"a.png", "sub/b.png", "sub/c.tif", "D.JPG"}
+    assert len(output.err.splitlines()) == 3
+    for name in ("empty.png", "text.png", "cut.png"):
+        assert f"failed: {photos / name}: " in output.err
+    assert output.out.splitlines()[-1].endswith("; 3 failed")
+
+
+def test_a_truncated_file_is_written_only_when_allowed(photos: Path, weights: str, tmp_path: Path) -> None:
+    path = photos / "D.JPG"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert _run("-i", path, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 1
+    assert not _tree(tmp_path / "out")
+    assert _run("-i", path, "-o", tmp_path / "out", "-s", 2, "-m", weights, "--allow_truncated") == 0
+    assert read_image(tmp_path / "out" / "D.JPG").shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("-s", "0"),
+        ("-s", "-2"),
+        ("-s", "nan"),
+        ("-s", "inf"),
+        ("-s", "two"),
+        ("-s", "1e5"),
+        ("--size", "12"),
+        ("--size", "0x9"),
+        ("--size", "-3x9"),
+        ("--size", "99999x99999"),
+        ("--long_side", "0"),
+        ("-s", "2", "--size", "9x9"),
+        ("-t", "-1"),
+        ("--device", "abacus"),
+        ("-m", "missing.safetensors"),
+        ("-i", "missing"),
+        ("--suffix", "../x"),
+        ("--no_such_option",),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_status_two(
+    photos: Path, weights: str, tmp_path: Path, wrong: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        infer.main(["-i", str(photos / "a.png"), "-o", str(tmp_path / "out"), "-m", weights, *wrong])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_weights_the_one_line_says_how_to_make_some(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if (Path(realciao.__file__).parent / "weights" / "real.safetensors").is_file():
+        pytest.skip("weights come with this version")
+    assert _run("-i", photos, "-o", tmp_path / "out") == 2
+    assert "options/quickstart.yml" in capsys.readouterr().err
+
+
+def test_a_long_run_says_how_far_it_is_in_plain_lines_off_a_terminal(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "REPORT_EVERY_S", 0)
+    monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 0
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
+    assert lines[-1].endswith("c.tif: 100%, 0:00:00 left")
+    assert "\r" not in stream.getvalue()

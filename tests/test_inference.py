@@ -1,0 +1,261 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import realciao
+import realciao.inference as inference
+from realciao.errors import UserError
+from realciao.image import AnyImage, to_float
+from realciao.inference import SizeError, Upscaler, choose_device, find_weights, output_size
+
+SPEC = {
+    "type": "CiaoSR",
+    "encoder": {"type": "EDSREncoder", "num_feat": 16, "num_block": 2},
+    "decoder": {"type": "CiaoSRDecoder", "hidden": [16, 16], "non_local_scales": []},
+}
+SCALES = [1, 1.37, 2.5, 3.1416, 7.9, 0.4, (1.5, 3.3), (4, 0.7)]
+some = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+class Bilinear(nn.Module):
+    """A network that interpolates: what it must give is known without it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder: Any = SimpleNamespace(multiple=1, reach_px=0)
+        self.largest_query = 0
+
+    def prepare(self, lq: Tensor, frame: tuple[int, int, int, int]) -> tuple[Tensor, tuple[int, int, int, int]]:
+        return lq, frame
+
+    def query_grid(self, prepared: Any, ys: Tensor, xs: Tensor, cell: Tensor) -> Tensor:
+        lq, (top, left, height, width) = prepared
+        self.largest_query = max(self.largest_query, len(ys) * len(xs))
+        h, w = lq.shape[2:]
+        y = ((ys.double() + 1) * height / 2 - top) * 2 / h - 1
+        x = ((xs.double() + 1) * width / 2 - left) * 2 / w - 1
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij")[::-1], dim=-1)[None].float()
+        return F.grid_sample(lq, grid, padding_mode="border", align_corners=False)
+
+
+@pytest.fixture(scope="module")
+def net() -> nn.Module:
+    torch.manual_seed(0)
+    return realciao.build_network(SPEC).eval()
+
+
+def _photo(size: tuple[int, int] = (21, 31), channels: int = 3, dtype: Any = np.float32) -> AnyImage:
+    shape = size if channels == 1 else (*size, channels)
+    noise = np.random.default_rng(0).random(shape, dtype=np.float32)
+    return noise if dtype == np.float32 else np.rint(noise * np.iinfo(dtype).max).astype(dtype)
+
+
+# --- tiles
+
+
+@some
+@given(
+    size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    out=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    tile=st.integers(0, 24),
+)
+def test_tiled_bilinear_is_torchs_bilinear_at_any_size(size: tuple[int, int], out: tuple[int, int], tile: int) -> None:
+    image = _photo(size)
+    expected = F.interpolate(torch.from_numpy(image).permute(2, 0, 1)[None], size=out, mode="bilinear")[0]
+    result = Upscaler(Bilinear(), "cpu", tile, halo_px=2).upscale(image, size=out)
+    np.testing.assert_allclose(result, expected.permute(1, 2, 0).numpy(), atol=2e-5)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_tiled_equals_whole_equals_the_networks_own_upscale(net: nn.Module, scale: Any) -> None:
+    image = _photo()
+    size = output_size((21, 31), scale, None)
+    expected = net.upscale(torch.from_numpy(image).permute(2, 0, 1)[None], size)[0].permute(1, 2, 0)  # type: ignore[operator]
+    whole = Upscaler(net, "cpu", tile_px=0).upscale(image, scale)
+    tiled = Upscaler(net, "cpu", tile_px=8).upscale(image, scale)
+    np.testing.assert_allclose(whole, expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(tiled, whole, atol=1e-4)
+    assert whole.std() > 0.05
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_region_equals_that_part_of_the_whole(net: nn.Module, scale: Any) -> None:
+    image, (y0, x0, y1, x1) = _photo(), (3, 5, 17, 28)
+    whole = Upscaler(net, "cpu", tile_px=0).upscale(image, scale)
+    height, width = whole.shape[:2]
+    centre_y, centre_x = (np.arange(height) + 0.5) * 21 / height, (np.arange(width) + 0.5) * 31 / width
+    inside = whole[(centre_y >= y0) & (centre_y < y1)][:, (centre_x >= x0) & (centre_x < x1)]
+    for tile in (0, 8):
+        region = Upscaler(net, "cpu", tile).upscale(image, scale, roi=(y0, x0, y1, x1))
+        assert region.shape == inside.shape
+        np.testing.assert_allclose(region, inside, atol=1e-4)
+
+
+def test_without_its_halo_a_tile_shows(net: nn.Module) -> None:
+    whole = Upscaler(net, "cpu", tile_px=0).upscale(_photo(), 2)
+    bare = Upscaler(net, "cpu", tile_px=8, halo_px=0).upscale(_photo(), 2)
+    assert np.abs(bare - whole).max() > 1e-2
+
+
+def test_the_network_is_never_asked_for_more_than_a_chunk_or_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "QUERIES_PER_CHUNK", 500)
+    seen = []
+    net = Bilinear()
+    Upscaler(net, "cpu", tile_px=0).upscale(_photo(), 3, progress=lambda done, wanted: seen.append((done, wanted)))
+    assert 0 < net.largest_query <= 500
+    assert seen == sorted(seen)
+    assert seen[-1] == (63 * 93, 63 * 93)
+
+
+def test_a_large_image_is_tiled_by_itself(net: nn.Module) -> None:
+    chosen = Upscaler(net, "cpu")
+    assert chosen._choose_tile(256 * 256) == 0
+    assert chosen._choose_tile(256 * 257) > 0
+    assert chosen.halo_px == 6 + 2  # what two blocks reach, and the decoder's neighbours
+
+
+# --- kinds of image
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_the_result_is_of_the_inputs_kind_and_at_scale_one_the_very_same(channels: int, dtype: Any) -> None:
+    image = _photo((13, 17), channels, dtype)
+    if channels in (2, 4):  # what is wholly transparent has no colour to keep
+        image[..., -1] = np.maximum(image[..., -1], 1 / 255 if dtype == np.float32 else 1)
+    result = Upscaler(Bilinear(), "cpu", tile_px=8).upscale(image, 1)
+    assert result.dtype == dtype
+    assert result.shape == image.shape
+    np.testing.assert_allclose(result.astype(float), image.astype(float), atol=0 if dtype != np.float32 else 1e-5)
+
+
+def test_grey_is_the_mean_of_what_the_network_makes_of_three_equal_channels(net: nn.Module) -> None:
+    grey = _photo(channels=1)
+    colour = Upscaler(net, "cpu").upscale(np.stack([grey] * 3, axis=2), 2.37)
+    unclipped = np.abs(colour - 0.5).max(axis=2) < 0.5
+    np.testing.assert_allclose(
+        Upscaler(net, "cpu").upscale(grey, 2.37)[unclipped], colour.mean(axis=2)[unclipped], atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("tile", [0, 8])
+@pytest.mark.parametrize("size", [(50, 73), (11, 17)])
+def test_alpha_is_opencvs_bicubic_and_the_colours_are_those_without_alpha(
+    net: nn.Module, size: tuple[int, int], tile: int
+) -> None:
+    image = _photo(channels=4)
+    result = Upscaler(net, "cpu", tile).upscale(image, size=size)
+    expected = cv2.resize(image[:, :, 3], size[::-1], interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    np.testing.assert_allclose(result[:, :, 3], expected, atol=1e-4)
+    opaque = Upscaler(net, "cpu", tile).upscale(np.ascontiguousarray(image[:, :, :3]), size=size)
+    np.testing.assert_allclose(result[:, :, :3], opaque, atol=1e-6)
+
+
+def test_colours_hidden_by_alpha_do_not_reach_the_result(net: nn.Module) -> None:
+    image = _photo(channels=4)
+    image[5:15, 4:20, 3] = 0
+    other = image.copy()
+    other[5:15, 4:20, :3] = 1 - other[5:15, 4:20, :3]
+    assert np.array_equal(Upscaler(net, "cpu").upscale(image, 2), Upscaler(net, "cpu").upscale(other, 2))
+
+
+def test_a_view_that_runs_backwards_is_an_image_too() -> None:
+    image = _photo(dtype=np.uint8)[::-1, ::-1]
+    assert np.array_equal(Upscaler(Bilinear(), "cpu").upscale(image, 1), image)
+
+
+def test_an_input_is_never_changed(net: nn.Module) -> None:
+    image = _photo(channels=4)
+    image[:5, :, 3] = 0
+    before = image.copy()
+    Upscaler(net, "cpu").upscale(image, 1.5)
+    assert np.array_equal(image, before)
+
+
+# --- sizes and errors
+
+
+@some
+@given(
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)), scale=st.tuples(st.floats(0.05, 9.0), st.floats(0.05, 9.0))
+)
+def test_the_size_is_the_rounded_product_and_at_least_one_pixel(
+    size: tuple[int, int], scale: tuple[float, float]
+) -> None:
+    result = Upscaler(Bilinear(), "cpu").upscale(_photo(size), scale)
+    assert result.shape[:2] == tuple(max(1, round(n * s)) for n, s in zip(size, scale, strict=True))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"scale": 2, "size": (4, 4)},
+        {"scale": 0},
+        {"scale": -1.5},
+        {"scale": float("nan")},
+        {"scale": float("inf")},
+        {"scale": (2, 0)},
+        {"scale": 1e6},
+        {"size": (0, 4)},
+        {"size": (2.5, 4)},
+        {"size": (10**6, 10**6)},
+        {"scale": 2, "roi": (0, 0, 0, 4)},
+        {"scale": 2, "roi": (3, 3, 2, 5)},
+        {"scale": 2, "roi": (0, 0, 10, 9)},
+        {"size": (1, 1), "roi": (0, 0, 1, 1)},
+    ],
+)
+def test_a_size_or_region_that_cannot_be_made_is_one_line(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SizeError) as caught:
+        Upscaler(Bilinear(), "cpu").upscale(_photo((9, 9)), **wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((0, 4), np.uint8),
+        np.full((4, 4), np.nan, np.float32),
+    ],
+)
+def test_what_is_no_image_is_refused(image: Any) -> None:
+    with pytest.raises(UserError, match="image"):
+        Upscaler(Bilinear(), "cpu").upscale(image, 2)
+
+
+def test_a_weights_file_makes_the_upscaler_of_its_network(net: nn.Module, tmp_path: Path) -> None:
+    realciao.save_weights(net, tmp_path / "net.safetensors")
+    loaded = realciao.Upscaler.from_file(tmp_path / "net.safetensors", device="cpu")
+    image = _photo(dtype=np.uint8)
+    assert np.array_equal(loaded.upscale(image, scale=2.37), Upscaler(net, "cpu").upscale(image, 2.37))
+    expected = net.upscale(torch.from_numpy(to_float(image)).permute(2, 0, 1)[None], (50, 73))  # type: ignore[operator]
+    assert np.array_equal(loaded.upscale(image, 2.37), np.rint(expected[0].permute(1, 2, 0).numpy() * 255))
+
+
+def test_missing_weights_are_one_line_that_says_how_to_make_some(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        find_weights(tmp_path / "net.safetensors")
+    assert str(tmp_path / "net.safetensors") in str(caught.value)
+    assert "realciao/train.py -opt options/quickstart.yml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_or_missing_device_is_refused() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type in ("cuda", "mps", "cpu")
+    with pytest.raises(UserError, match="not known"):
+        choose_device("gpu")
+    with pytest.raises(UserError, match="not available"):
+        choose_device("cuda:99")
