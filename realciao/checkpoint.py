@@ -59,7 +59,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
 
 
 def load_weights(path: str | Path) -> nn.Module:
-    """The network that a weights file describes, with those weights, in eval mode on the CPU; its header as `net.notes`.
+    """The network that a weights file describes, with those weights, in eval mode on the CPU.
 
     Raises:
         UserError: the file cannot be read (see `read_header`), or its tensors do not fit its spec.
@@ -70,7 +70,6 @@ def load_weights(path: str | Path) -> nn.Module:
         load_tensors(net, safetensors.torch.load_file(path))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    net.notes = {key: value for key, value in header.items() if key not in ("format", "spec")}
     return net.eval()
 
 
@@ -109,9 +108,10 @@ def load_state(folder: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
-    except Exception as error:  # torch raises whatever the damage leads to: EOFError, RuntimeError, UnpicklingError, ...
+    except Exception as error:  # torch raises whatever the damage leads to: EOFError, UnpicklingError, ...
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: damaged checkpoint ({reason}); remove its folder to go on from the one before") from error
+        cure = "remove its folder to go on from the one before"
+        raise UserError(f"{path}: damaged checkpoint ({reason}); {cure}") from error
 
 
 def latest_state(checkpoints: Path) -> Path | None:

@@ -23,7 +23,7 @@ from realciao.validation import upscale_bicubic
 
 logger = logging.getLogger("realciao")
 
-BUILTIN = "rocket"
+BUILTIN = "chelsea"
 PANEL_PX = 320
 """Edge of a panel of the picture."""
 LABEL_PX = 26

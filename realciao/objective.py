@@ -1,11 +1,13 @@
 """What a stage minimises: the losses that its options name, on predictions and targets that are images in both stages."""
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
 import realciao.losses  # noqa: F401  (fills the registry)
 from realciao.batch import TrainBatch
-from realciao.options import Stage
+from realciao.options import Spec, Stage
 from realciao.registry import LOSS_REGISTRY, build
 
 Losses = dict[str, Float[Tensor, ""]]
@@ -23,28 +25,28 @@ class Objective(nn.Module):
     def __init__(self, stage: Stage, where: str) -> None:
         super().__init__()
         self.stage = stage
-        for name in ("pixel_opt", "perceptual_opt", "gan_opt"):
-            spec = getattr(stage, name)
-            setattr(self, name, spec and build(LOSS_REGISTRY, spec, f"{where}.{name}"))
+        self.cri_pix = _build(stage.pixel_opt, f"{where}.pixel_opt")
+        self.cri_perceptual = _build(stage.perceptual_opt, f"{where}.perceptual_opt")
+        self.cri_gan = _build(stage.gan_opt, f"{where}.gan_opt")
 
     def generator(self, pred: Float[Tensor, "b 3 hq wq"], batch: TrainBatch, net_d: nn.Module | None) -> Losses:
         """What the generator minimises the sum of; `net_d` is the unwrapped discriminator, whose parameters are frozen."""
         losses: Losses = {}
-        if self.pixel_opt is not None:
-            losses["l_g_pix"] = self.pixel_opt(pred, _target(batch, self.stage.l1_gt_usm))
-        if self.perceptual_opt is not None:
-            losses["l_g_percep"] = self.perceptual_opt(pred, _target(batch, self.stage.percep_gt_usm))
-        if net_d is not None:
-            losses["l_g_gan"] = self.gan_opt(net_d(pred), True, is_disc=False)
+        if self.cri_pix:
+            losses["l_g_pix"] = self.cri_pix(pred, _target(batch, self.stage.l1_gt_usm))
+        if self.cri_perceptual:
+            losses["l_g_percep"] = self.cri_perceptual(pred, _target(batch, self.stage.percep_gt_usm))
+        if self.cri_gan and net_d is not None:
+            losses["l_g_gan"] = self.cri_gan(net_d(pred), True, is_disc=False)
         return losses
 
     def discriminate_real(self, net_d: nn.Module, batch: TrainBatch) -> Losses:
         """What the discriminator pays for real images."""
-        return {"l_d_real": self.gan_opt(net_d(_target(batch, self.stage.gan_gt_usm)), True, is_disc=True)}
+        return {"l_d_real": self.cri_gan(net_d(_target(batch, self.stage.gan_gt_usm)), True, is_disc=True)}
 
     def discriminate_fake(self, net_d: nn.Module, pred: Float[Tensor, "b 3 hq wq"]) -> Losses:
         """What the discriminator pays for generated images, through which no gradient reaches the generator."""
-        return {"l_d_fake": self.gan_opt(net_d(pred.detach()), False, is_disc=True)}
+        return {"l_d_fake": self.cri_gan(net_d(pred.detach()), False, is_disc=True)}
 
 
 def needs_usm(stage: Stage) -> bool:
@@ -53,4 +55,11 @@ def needs_usm(stage: Stage) -> bool:
 
 
 def _target(batch: TrainBatch, usm: bool) -> Float[Tensor, "b 3 hq wq"]:
-    return batch["gt_usm"] if usm else batch["gt"]
+    if not usm:
+        return batch["gt"]
+    assert "gt_usm" in batch, "the data set is asked for the sharpened target where a loss wants it"
+    return batch["gt_usm"]
+
+
+def _build(spec: Spec | None, where: str) -> Any:
+    return build(LOSS_REGISTRY, spec, where) if spec else None

@@ -1,4 +1,4 @@
-"""Optimizers and schedules: torch's own, by name, as `{type: Adam, lr: 2.0e-4}` and `{type: MultiStepLR, milestones: [...]}`."""
+"""Optimizers and schedules: torch's own, by name: `{type: Adam, lr: 2.0e-4}`, `{type: MultiStepLR, milestones: [...]}`."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -11,9 +11,16 @@ from typing import Any
 import msgspec
 
 import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
-from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, Registry
+import basicsr.utils.registry as basicsr_registry
 
 from realciao.errors import OptionError, did_you_mean
+
+Registry = basicsr_registry.Registry
+# Any, because BasicSR annotates nothing, and its decorator would read as None
+ARCH_REGISTRY: Any = basicsr_registry.ARCH_REGISTRY
+DATASET_REGISTRY: Any = basicsr_registry.DATASET_REGISTRY
+LOSS_REGISTRY: Any = basicsr_registry.LOSS_REGISTRY
+METRIC_REGISTRY: Any = basicsr_registry.METRIC_REGISTRY
 
 __all__ = [
     "ARCH_REGISTRY",

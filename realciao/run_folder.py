@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -66,9 +67,9 @@ class RunFolder:
 
     def write_row(self, row: dict[str, Any]) -> None:
         """Appends a line to metrics.jsonl; a number that JSON lacks (inf) becomes null."""
-        finite = {key: None if value in (float("inf"), float("-inf")) or value != value else value for key, value in row.items()}
+        numbers = {key: value for key, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
         with open(self.metrics_file, "a", encoding="utf-8") as file:
-            file.write(json.dumps(finite, allow_nan=False) + "\n")
+            file.write(json.dumps(dict.fromkeys(row) | numbers, allow_nan=False) + "\n")
 
     @contextlib.contextmanager
     def logging(self, is_main_process: bool) -> Iterator[None]:

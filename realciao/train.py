@@ -12,16 +12,15 @@ from realciao.commands import command
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="train.py", description="Train a network through the stages of an option file.")
+    parser = argparse.ArgumentParser(prog="train.py", description="Train through the stages of an option file.")
     parser.add_argument(
         "-opt", "--opt", nargs="+", required=True, metavar="YML", help="option file; of several, later ones override"
     )
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="override, e.g. stages.0.total_iter=20"
-    )
-    what_if_there = parser.add_mutually_exclusive_group()
-    what_if_there.add_argument("--auto_resume", action="store_true", help="go on from the run's last checkpoint, if any")
-    what_if_there.add_argument("--overwrite", action="store_true", help="start again, removing the run of that name")
+    example = "e.g. stages.0.total_iter=20"
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=example)
+    if_there = parser.add_mutually_exclusive_group()
+    if_there.add_argument("--auto_resume", action="store_true", help="go on from the run's last checkpoint, if any")
+    if_there.add_argument("--overwrite", action="store_true", help="start again, removing the run of that name")
     return parser
 
 

@@ -1,13 +1,14 @@
 """The training run: stages in order, each from the averaged weights of the one before, resumable at every checkpoint."""
 
 import logging
+import math
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -35,7 +36,7 @@ logger = logging.getLogger("realciao")
 STATE_VERSION = 1
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818  (it is no error)
     """The run was asked to stop, and its state is saved."""
 
 
@@ -144,8 +145,6 @@ class Trainer:
             for i, val in enumerate(options.datasets.val)
         }
         self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
-        if self.accelerator.device.type == "cpu":
-            _share_cores(options, self.accelerator.num_processes)
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None
@@ -175,6 +174,7 @@ class Trainer:
                 self._run_stage(*self.options.stage_at(self.step))
             self.accelerator.end_training()
             if self.options.compare and self.accelerator.is_main_process:
+                _share_cores(self.accelerator, loader_workers=0)
                 compare(self.options, self.run)
 
     def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
@@ -188,6 +188,7 @@ class Trainer:
             stage_run.load_state_dict(self._resume_state)
         self._resume_state = None
         data = stage.train_data
+        _share_cores(accelerator, data.num_workers)
         where = f"stages.{index}.datasets.train"
         dataset = build_train_set(
             data.dataset, where, scale_range=options.scale_range, seed=options.manual_seed, gt_usm=needs_usm(stage)
@@ -212,7 +213,8 @@ class Trainer:
         since = self.step
         for batch in progress.watch(loader):
             self._seed_step()
-            losses = stage_run.step(send_to_device(batch, accelerator.device), self.step - first_step)
+            batch = cast(TrainBatch, send_to_device(batch, accelerator.device))
+            losses = stage_run.step(batch, self.step - first_step)
             sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
             self.step += 1
             self.next_draw += draws_per_step
@@ -226,7 +228,8 @@ class Trainer:
             if done or stop or self.step % options.logger.save_every == 0:
                 self._save(stage_run)
             if stop:
-                raise Interrupted(f"interrupted: step {self.step} of {options.total_iter} is saved in {self.run.checkpoints}")
+                where = f"step {self.step} of {options.total_iter}"
+                raise Interrupted(f"interrupted: {where} is saved in {self.run.checkpoints}")
 
     def _seed_step(self) -> None:
         """What is random inside a network follows from (seed, step, rank), so a resumed run repeats it."""
@@ -234,9 +237,9 @@ class Trainer:
         torch.manual_seed((self.options.manual_seed * 2**32 + self.step) * ranks + self.accelerator.process_index)
 
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
-        values = {name: float(self.accelerator.reduce(loss, "mean")) for name, loss in losses.items()}
-        if any(value != value or abs(value) == float("inf") for value in values.values()):
-            raise UserError(f"step {self.step}: the loss is not finite ({values}); lower the learning rate in optim_g or optim_d")
+        values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
+        if not all(map(math.isfinite, values.values())):
+            raise UserError(f"step {self.step}: the loss is not finite ({values}); lower lr in optim_g or optim_d")
         speed = progress.summary()
         lr = stage_run.schedulers[0].get_last_lr()[0]
         logger.info(
@@ -259,7 +262,8 @@ class Trainer:
         for name, items in self.val_sets.items():
             rows = gather_object(score_network(net, items.items(rank, ranks), self.metrics))
             values = {key: round(value, 6) for key, value in means(rows).items()}
-            logger.info("  val %s (%d images): %s", name, len(rows), "  ".join(f"{k} {v:.4f}" for k, v in values.items()))
+            scores = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
+            logger.info("  val %s (%d images): %s", name, len(rows), scores)
             self._record(stage_run.stage, {"val": name, **values})
 
     def _record(self, stage: Stage, values: dict[str, Any]) -> None:
@@ -289,8 +293,11 @@ class Trainer:
         """Whether any process got the signal; they all stop after the same step."""
         if self.accelerator.num_processes == 1:
             return self._stop
-        flag = torch.tensor(float(self._stop), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, "sum") > 0)
+        return self._reduce(torch.tensor(float(self._stop), device=self.accelerator.device), "sum") > 0
+
+    def _reduce(self, value: Tensor, how: str) -> float:
+        """A number that every process has, over all of them."""
+        return float(cast(Tensor, self.accelerator.reduce(value, how)))
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -308,19 +315,17 @@ class Trainer:
             signal.signal(signal.SIGINT, previous)
 
 
-def _share_cores(options: Options, processes: int) -> None:
+def _share_cores(accelerator: Accelerator, loader_workers: int) -> None:
     """Leaves the loader's workers their cores: threads that wait for each other crawl where there are more than cores."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        workers = max(stage.train_data.num_workers for stage in options.stages)
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes - workers))
+    if accelerator.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes - loader_workers))
 
 
 def _check_launch() -> None:
-    """`accelerate launch --cpu --num_processes 2` starts one process without a word; its traces are in the environment."""
-    environment = os.environ
-    if environment.get("ACCELERATE_USE_CPU", "").lower() == "true" and "MASTER_PORT" in environment:
-        if "WORLD_SIZE" not in environment:
-            raise UserError(
-                "accelerate launch --cpu starts one process, whatever --num_processes says; for N processes use "
-                "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N realciao/train.py ..."
-            )
+    """`accelerate launch --cpu --num_processes 2` starts one process without a word; the environment gives it away."""
+    on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    if on_cpu and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
+        raise UserError(
+            "accelerate launch --cpu starts one process, whatever --num_processes says; for N processes use "
+            "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N realciao/train.py ..."
+        )

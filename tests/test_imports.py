@@ -37,7 +37,7 @@ LAYERS = {
     "optim": "registry",
     "run_folder": "checkpoint options",
     "validation": "metrics batch",
-    "comparison": "data image inference metrics coords registry options run_folder",
+    "comparison": "data image inference metrics coords options run_folder validation",
     "trainer": "data archs losses metrics checkpoint options batch registry objective optim progress run_folder "
     "validation comparison",
     "commands": "degradations image image_paths inference evaluation evaluation_report options",

@@ -51,7 +51,9 @@ def test_features_and_the_unclamped_image_equal_the_published_networks(net: Any,
 
 
 @torch.no_grad()
-def test_random_queries_of_a_batch_with_two_cells_equal_the_published_networks(net: Any, recorded: dict[str, Any]) -> None:
+def test_random_queries_of_a_batch_with_two_cells_equal_the_published_networks(
+    net: Any, recorded: dict[str, Any]
+) -> None:
     lq = recorded["query/lq_norm"] + net.mean
     pred = net(lq, recorded["query/coord"][:, None], recorded["query/cell"][:, 0])
     expected = recorded["query/pred_norm"] + net.mean.view(1, 1, 3)

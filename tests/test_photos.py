@@ -16,11 +16,11 @@ from realciao.image import read_image
 
 def test_training_never_sees_a_held_out_photo() -> None:
     train, val = set(find_photos("builtin")), set(find_photos("builtin_val"))
-    assert len(train) == 9
-    assert len(val) == 2
+    assert train
+    assert val
     assert not train & val
-    assert builtin_photo("rocket") not in train | val
-    # nor the other view of a scene
+    assert builtin_photo("rocket") not in train
+    # nor is there a second view of a scene that training sees
     assert builtin_photo("motorcycle_right") not in train | val
 
 

@@ -1,7 +1,7 @@
 """Which LR cells a query reads: the nearest one, and its neighbours, one axis at a time.
 
-A cell is a pixel of the feature map. All of it is float32 and one-dimensional, so that a grid of H x W queries costs H + W, and a
-tile, which works in the frame of the full image, picks the cells that the whole image would.
+A cell is a pixel of the feature map. All of it is float32 and one-dimensional, so that a grid of H x W queries costs H
++ W, and a tile, which works in the frame of the full image, picks the cells that the whole image would.
 """
 
 from typing import Literal, NamedTuple
@@ -43,9 +43,10 @@ def axis_cells(
 ) -> AxisCells:
     """The cells that queries at `coord` read on an axis of n cells, where an HR pixel measures `cell`.
 
-    The neighbours are the cells nearest to coord -/+ a shift. `published` is the released CiaoSR's shift (1 - cell) / (n - 1): half a
-    cell at scale 2, less below and more above, so that at odd scales a query on a cell's centre skips that cell. `liif` is
-    LIIF's 1 / n, half a cell at any scale. An axis of one cell has no shift; with `local_size` 1 the nearest cell is all there is.
+    The neighbours are the cells nearest to coord -/+ a shift. `published` is the released CiaoSR's shift (1 - cell) /
+    (n - 1): half a cell at scale 2, less below and more above, so that at odd scales a query on a cell's centre skips
+    that cell. `liif` is LIIF's 1 / n, half a cell at any scale. An axis of one cell has no shift; with `local_size` 1
+    the nearest cell is all there is.
     """
     coord, cell = coord.float(), cell.float()
     nearest = nearest_cell(coord, n)

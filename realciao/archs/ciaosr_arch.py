@@ -12,7 +12,8 @@ from realciao.registry import ARCH_REGISTRY, build
 
 Frame = tuple[int, int, int, int]
 
-QUERIES_PER_CHUNK = 2**15
+QUERIES_PER_CHUNK = 2**12
+"""Queries decoded at a time: few enough that what one layer hands to the next stays in the processor's cache."""
 
 
 class Prepared(NamedTuple):
@@ -45,6 +46,8 @@ class CiaoSR(nn.Module):
         rgb_std: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
         self.spec = {
             "type": "CiaoSR",
             "encoder": dict(encoder),
@@ -74,7 +77,7 @@ class CiaoSR(nn.Module):
                 Coordinates of later queries are always those of the full image.
             dense: many queries an LR pixel will follow, so that tables pay.
         """
-        frame = frame or (0, 0, *lq.shape[2:])
+        frame = frame or (0, 0, lq.shape[2], lq.shape[3])
         lq = (lq - self.mean) / self.std
         return Prepared(lq, frame, self.decoder.prepare(self.encoder(lq), lq, frame, dense))
 

@@ -1,6 +1,7 @@
 """The coordinate networks' multi-layer perceptron."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,6 +17,11 @@ class MLP(nn.Module):
             layers += [nn.Linear(in_dim, width), nn.ReLU()]
             in_dim = width
         self.layers = nn.Sequential(*layers, nn.Linear(in_dim, out_dim))
+
+    @property
+    def first(self) -> nn.Linear:
+        """The layer that reads the input."""
+        return cast(nn.Linear, self.layers[0])
 
     def forward(self, x: Float[Tensor, "*n in_dim"]) -> Float[Tensor, "*n out_dim"]:
         return self.layers(x)

@@ -29,7 +29,7 @@ def from_published(state_dict: Mapping[str, Tensor], res: bool = True, local_siz
         encoder = _edsr_spec(weights)
         decoder = _decoder_spec(weights)
     except KeyError as error:
-        raise UserError(f"not a released CiaoSR checkpoint with an EDSR encoder: it has no weights named {error}") from error
+        raise UserError(f"not a released CiaoSR checkpoint with an EDSR encoder: it holds no {error}") from error
     spec = {"type": "CiaoSR", "encoder": encoder, "decoder": {**decoder, "local_size": local_size}, "res": res}
     network = build_network(spec)
     network.load_state_dict({_our_name(name): tensor for name, tensor in weights.items()})

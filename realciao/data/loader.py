@@ -73,6 +73,6 @@ def build_train_loader(
 
 
 def _init_worker(worker: int) -> None:
-    """One thread per worker (torch sees to its own): workers are the parallelism. Ctrl-C is the main process's matter."""
+    """Leaves parallelism to the workers (torch sees to its own threads) and Ctrl-C to the main process."""
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,8 +1,9 @@
 """Which HR pixels a training sample asks for: random points, or a window that discriminator and VGG see as an image."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -14,35 +15,29 @@ from realciao.errors import OptionError
 Indices = tuple[Int[np.ndarray, "hq wq"], Int[np.ndarray, "hq wq"]]
 
 
-class Queries(Protocol):
-    """A rule for the HR pixels of a sample and the LR patch under them."""
+class Queries(ABC):
+    """A rule for the HR pixels of a sample and the LR patch under them; `str` puts it in words for messages."""
 
-    @property
-    def one_scale_per_batch(self) -> bool:
-        """Whether the patch's size follows from the scale, so that a batch must agree on one."""
-        ...
+    one_scale_per_batch: ClassVar[bool]
+    """Whether the patch's size follows from the scale, so that a batch must agree on one."""
 
+    @abstractmethod
     def patch_size(self, scale: float) -> int:
         """Edge of the LR patch at `scale`, in LR pixels."""
-        ...
 
+    @abstractmethod
     def pick(self, rng: np.random.Generator, rows: Axis, columns: Axis) -> Indices:
         """Rows and columns of the queried pixels in the HR image."""
-        ...
-
-    def __str__(self) -> str:
-        """The rule in words, for messages."""
-        ...
 
 
 @dataclass(frozen=True)
-class RandomPoints:
+class RandomPoints(Queries):
     """`sample_q` different HR pixels, in any order, of those on an LR patch of `lq_size`: hq = 1, wq = sample_q."""
 
     lq_size: int
     sample_q: int
 
-    one_scale_per_batch = False
+    one_scale_per_batch: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_least("lq_size", self.lq_size, 1)
@@ -62,7 +57,7 @@ class RandomPoints:
 
 
 @dataclass(frozen=True)
-class Window:
+class Window(Queries):
     """A dense window of `window` x `window` HR pixels, with at least `margin` LR pixels of context on each side.
 
     The context is short of `margin` by less than one HR pixel where the window cannot be centred exactly.
@@ -71,7 +66,7 @@ class Window:
     window: int
     margin: int
 
-    one_scale_per_batch = True
+    one_scale_per_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.window < 8 or self.window % 8:

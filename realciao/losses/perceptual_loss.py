@@ -64,10 +64,11 @@ class PerceptualLoss(BasicSRPerceptualLoss):
                 criterion=criterion,
             )
 
-    def forward(self, pred: Float[Tensor, "b 3 h w"], gt: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
-        """The weighted sum of both parts."""
-        parts = [part for part in super().forward(pred, gt) if part is not None]
-        return sum(parts, start=pred.new_zeros(()))
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]  (BasicSR's returns the parts)
+        self, x: Float[Tensor, "b 3 h w"], gt: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, ""]:
+        """The weighted sum of both parts, for a prediction `x`."""
+        return torch.stack([part for part in super().forward(x, gt) if isinstance(part, Tensor)]).sum()
 
 
 def _make_vgg(vgg_type: str, vgg_weights: str) -> nn.Module:

@@ -1,8 +1,9 @@
-"""CiaoSR's decoder: continuous implicit attention-in-attention ("CiaoSR", CVPR 2023, Eqs. 4-7), as its released code computes it.
+"""CiaoSR's decoder: continuous implicit attention-in-attention ("CiaoSR", CVPR 2023, Eqs. 4-7), as its released code
+computes it.
 
-A query at a continuous coordinate attends to the four cells around it. Keys and values are the cells' features, each multiplied by
-what a small network makes of (features, place of the query relative to the cell, size of the HR pixel); the values also hold the
-non-local features. The attended value becomes a colour in a third network.
+A query at a continuous coordinate attends to the four cells around it. Keys and values are the cells' features, each
+multiplied by what a small network makes of (features, place of the query relative to the cell, size of the HR pixel);
+the values also hold the non-local features. The attended value becomes a colour in a third network.
 """
 
 from typing import NamedTuple
@@ -78,12 +79,12 @@ class CiaoSRDecoder(nn.Module):
     ) -> Prepared:
         """Computes all that depends on the image alone.
 
-        The first layer of `imnet_k` and `imnet_v` is linear in the features, which do not depend on the query: its share is a
-        convolution of the map, done here once a cell rather than once a query and neighbour.
+        The first layer of `imnet_k` and `imnet_v` is linear in the features, which do not depend on the query: its
+        share is a convolution of the map, done here once a cell rather than once a query and neighbour.
         """
-        b, c, h, w = feat.shape
+        _, c, h, w = feat.shape
         key = F.unfold(feat, 3, padding=1).transpose(1, 2).contiguous()
-        first_k, first_v = self.imnet_k.layers[0], self.imnet_v.layers[0]
+        first_k, first_v = self.imnet_k.first, self.imnet_v.first
         key_hidden = F.conv2d(feat, _as_conv(first_k.weight, c), first_k.bias, padding=1)
         value_hidden = F.conv2d(feat, _as_conv(first_v.weight, c), first_v.bias, padding=1)
         value = key
@@ -168,7 +169,7 @@ def _take(table: Float[Tensor, "b hw e"], index: Int[Tensor, "b q"]) -> Float[Te
 
 def _finish(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
     """The rest of an MLP whose first layer has the features' share already."""
-    hidden = hidden + F.linear(place, mlp.layers[0].weight[:, -4:])
+    hidden = hidden + F.linear(place, mlp.first.weight[:, -4:])
     for layer in mlp.layers[1:]:
         hidden = layer(hidden)
     return hidden

@@ -11,7 +11,8 @@ from realciao.archs.padding import pad_to_multiple
 
 SOFTMAX_SCALE = 10.0
 MIN_NORM = 1e-4
-SCORES_PER_SLAB = 2**24  # queries are taken in slabs of so many scores (64 MiB), so that memory does not grow with their number
+SCORES_PER_SLAB = 2**24
+"""Queries are taken in slabs of so many scores (64 MiB), so that memory does not grow with the image's area squared."""
 
 
 class CrossScaleAttention(nn.Module):
