@@ -4,8 +4,10 @@ import logging
 import math
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging.handlers import MemoryHandler
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -16,7 +18,7 @@ from accelerate.utils import gather_object, send_to_device
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-import realciao.archs
+from realciao.archs import build_network
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_state, load_tensors, load_weights, save_state, save_weights
 from realciao.comparison import compare
@@ -41,26 +43,44 @@ class Interrupted(Exception):  # noqa: N818  (it is no error)
 
 
 class StageRun:
-    """All that one stage trains with, on this process."""
+    """All that one stage trains with, on this process: built at once, so that a wrong spec is found before the first step.
 
-    def __init__(self, options: Options, index: int, accelerator: Accelerator, start_from: Path | None) -> None:
+    Raises:
+        OptionError: a spec of the stage is wrong.
+        UserError: its training photos cannot be used.
+    """
+
+    def __init__(self, options: Options, index: int) -> None:
         self.stage = stage = options.stages[index]
         where = f"stages.{index}"
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
-        net_g = realciao.archs.build_network(options.network_g)
-        if start_from:
-            load_tensors(net_g, load_weights(start_from).state_dict())
-        self.ema = AveragedModel(net_g, multi_avg_fn=get_ema_multi_avg_fn(stage.ema_decay)).to(accelerator.device)
-        optim_g = build_optimizer(stage.optim_g, f"{where}.optim_g", net_g.parameters())
-        self.net_g, self.optim_g = accelerator.prepare(net_g, optim_g)
-        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", optim_g)]
+        self.net_g: Any = build_network(options.network_g)
+        self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.parameters())
+        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g)]
         self.net_d: Any = None
         if stage.network_d is not None and stage.optim_d is not None:
-            net_d = build(ARCH_REGISTRY, stage.network_d, f"{where}.network_d")
-            optim_d = build_optimizer(stage.optim_d, f"{where}.optim_d", net_d.parameters())
-            self.net_d, self.optim_d = accelerator.prepare(net_d, optim_d)
-            self.schedulers.append(build_scheduler(stage.scheduler, f"{where}.scheduler", optim_d))
-        self.objective = Objective(stage, where).to(accelerator.device)
+            self.net_d = build(ARCH_REGISTRY, stage.network_d, f"{where}.network_d")
+            self.optim_d: Any = build_optimizer(stage.optim_d, f"{where}.optim_d", self.net_d.parameters())
+            self.schedulers.append(build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_d))
+        self.objective = Objective(stage, where)
+        self.dataset = build_train_set(
+            stage.train_data.dataset,
+            f"{where}.datasets.train",
+            scale_range=options.scale_range,
+            seed=options.manual_seed,
+            gt_usm=needs_usm(stage),
+        )
+
+    def start(self, accelerator: Accelerator, weights: Path | None) -> None:
+        """Goes to the device, from the generator's weights of a file where one is given."""
+        if weights:
+            load_tensors(self.net_g, load_weights(weights).state_dict())
+        self.ema = AveragedModel(self.net_g, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema_decay))
+        self.ema.to(accelerator.device)
+        self.objective.to(accelerator.device)
+        self.net_g, self.optim_g = accelerator.prepare(self.net_g, self.optim_g)
+        if self.net_d is not None:
+            self.net_d, self.optim_d = accelerator.prepare(self.net_d, self.optim_d)
         self.accelerator = accelerator
 
     def step(self, batch: TrainBatch, iteration: int) -> dict[str, Tensor]:
@@ -139,12 +159,14 @@ class Trainer:
             self.accelerator = Accelerator(log_with=list(options.logger.trackers), project_dir=str(self.run.root))
         except ValueError as error:
             raise OptionError("logger.trackers", str(error)) from error
-        # built before anything is written, so that a wrong spec costs nothing
-        self.val_sets = {
-            val.name: build_val_set(val.dataset, f"datasets.val.{i}", seed=options.manual_seed)
-            for i, val in enumerate(options.datasets.val)
-        }
-        self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
+        # all is built before anything is written, so that a wrong option costs nothing
+        with _held_back() as self._said_while_building:
+            self.stage_runs = [StageRun(options, index) for index in range(len(options.stages))]
+            self.val_sets = {
+                val.name: build_val_set(val.dataset, f"datasets.val.{i}", seed=options.manual_seed)
+                for i, val in enumerate(options.datasets.val)
+            }
+            self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None
@@ -167,6 +189,8 @@ class Trainer:
             Interrupted: after SIGINT; the state is saved.
         """
         with self.run.logging(self.accelerator.is_main_process), self._interruptible():
+            for record in self._said_while_building:
+                logger.handle(record)
             if self.step:
                 logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
             self.accelerator.init_trackers(self.run.trackers.name)
@@ -182,20 +206,18 @@ class Trainer:
         self.accelerator.free_memory()
         before = options.stages[index - 1].name if index else None
         pretrained = options.path.pretrain_network_g
-        start_from = self.run.weights_file(before) if before else Path(pretrained) if pretrained else None
-        stage_run = StageRun(options, index, accelerator, start_from)
+        stage_run = self.stage_runs[index]
+        stage_run.start(
+            accelerator, self.run.weights_file(before) if before else Path(pretrained) if pretrained else None
+        )
         if self._resume_state is not None and self.step > first_step:
             stage_run.load_state_dict(self._resume_state)
         self._resume_state = None
         data = stage.train_data
         _share_cores(accelerator, data.num_workers)
-        where = f"stages.{index}.datasets.train"
-        dataset = build_train_set(
-            data.dataset, where, scale_range=options.scale_range, seed=options.manual_seed, gt_usm=needs_usm(stage)
-        )
         end = first_step + stage.total_iter
         loader = build_train_loader(
-            dataset,
+            stage_run.dataset,
             batch_size=data.batch_size,
             num_workers=data.num_workers,
             first_draw=self.next_draw,
@@ -313,6 +335,17 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def _held_back() -> Iterator[list[logging.LogRecord]]:
+    """Keeps what is said while the logs of the run are not open yet."""
+    handler = MemoryHandler(capacity=sys.maxsize, flushLevel=sys.maxsize)
+    logger.addHandler(handler)
+    try:
+        yield handler.buffer
+    finally:
+        logger.removeHandler(handler)
 
 
 def _share_cores(accelerator: Accelerator, loader_workers: int) -> None:

@@ -1,7 +1,5 @@
 """Where photos come from."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,11 +20,6 @@ def test_training_never_sees_a_held_out_photo() -> None:
     assert builtin_photo("rocket") not in train
     # nor is there a second view of a scene that training sees
     assert builtin_photo("motorcycle_right") not in train | val
-
-
-def test_builtin_photos_are_found_without_importing_their_package() -> None:
-    code = "import sys; from realciao.data.photos import *; find_photos('builtin'); print('skimage' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
 def test_folders_files_and_builtin_sets_add_up_in_order_and_none_comes_twice(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Cutting, turning and converting stored images: views first, float pixels last."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from realciao.image import AnyImage, to_float
 
@@ -12,7 +12,7 @@ def random_corner(rng: np.random.Generator, size: tuple[int, ...], n_crop: int) 
     return top, left
 
 
-def centre_crop(image: AnyImage, n_crop: int | None) -> AnyImage:
+def centre_crop(image: AnyImage, n_crop: int | None) -> Shaped[np.ndarray, "crop_h crop_w *c"]:
     """The middle `n_crop` pixels of each axis, or what there is of it; the whole image for None."""
     rows, columns = (slice(max(0, (n - (n_crop or n)) // 2), None) for n in image.shape[:2])
     return image[rows, columns][:n_crop, :n_crop]
@@ -23,7 +23,7 @@ def orientation(rng: np.random.Generator, use_hflip: bool, use_rot: bool) -> tup
     return bool(use_hflip and rng.integers(2)), int(rng.integers(4)) if use_rot else 0
 
 
-def oriented(image: AnyImage, mirrored: bool, quarter_turns: int) -> AnyImage:
+def oriented(image: AnyImage, mirrored: bool, quarter_turns: int) -> Shaped[np.ndarray, "hh ww *c"]:
     """A view of the image, mirrored left to right, then rotated counterclockwise."""
     return np.rot90(image[:, ::-1] if mirrored else image, quarter_turns)
 

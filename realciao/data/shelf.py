@@ -5,11 +5,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from realciao.data.headers import upright_size
 from realciao.errors import UserError
-from realciao.image import AnyImage, ImageError, read_image
+from realciao.image import ImageError, read_image
 
 CACHE_BYTES = 128 * 2**20
 """Decoded pixels that one process keeps: small collections are decoded once, large ones cost no more than this."""
@@ -18,6 +19,9 @@ _logger = logging.getLogger("realciao")
 
 Entry = tuple[Path, ...]
 """The files that are used together: (photo,) or (lq, gt)."""
+
+Images = tuple[np.ndarray, ...]
+"""What they hold, each as `read_image` returns it; h, w and c are each image's own."""
 
 
 class Shelf:
@@ -46,7 +50,7 @@ class Shelf:
         if not self.entries:
             raise UserError(f"none of the {len(entries)} images can be read; the first is {entries[0][0]}")
         self._broken = torch.zeros(len(self.entries), dtype=torch.bool).share_memory_()
-        self._cache: OrderedDict[int, tuple[AnyImage, ...]] = OrderedDict()
+        self._cache: OrderedDict[int, Images] = OrderedDict()
         self._cached_bytes = 0
 
     def __len__(self) -> int:
@@ -57,7 +61,7 @@ class Shelf:
         """Entries given up so far, by this process or its workers."""
         return self.dropped + int(self._broken.sum())
 
-    def read(self, index: int) -> tuple[AnyImage, ...] | None:
+    def read(self, index: int) -> Images | None:
         """The images of an entry as they are stored, not to be written to; None if one of them is broken."""
         if self._broken[index]:
             return None
@@ -73,7 +77,7 @@ class Shelf:
         self._keep(index, images)
         return images
 
-    def _keep(self, index: int, images: tuple[AnyImage, ...]) -> None:
+    def _keep(self, index: int, images: Images) -> None:
         self._cache[index] = images
         self._cached_bytes += _bytes(images)
         while self._cached_bytes > CACHE_BYTES:
@@ -85,5 +89,5 @@ class Shelf:
         return self.__dict__ | {"_cache": OrderedDict(), "_cached_bytes": 0}
 
 
-def _bytes(images: tuple[AnyImage, ...]) -> int:
+def _bytes(images: Images) -> int:
     return sum(image.nbytes for image in images)

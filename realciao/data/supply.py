@@ -3,9 +3,8 @@
 import logging
 
 from realciao.data.order import candidates
-from realciao.data.shelf import Shelf
+from realciao.data.shelf import Images, Shelf
 from realciao.errors import UserError
-from realciao.image import AnyImage
 
 _LISTED = 10
 
@@ -43,7 +42,7 @@ class Supply:
         """Entries that no draw gets: never large enough, or found to be unreadable so far."""
         return self._shelf.skipped + len(self._shelf) - len(self._usable)
 
-    def take(self, draw: int, need_px: int) -> tuple[AnyImage, ...]:
+    def take(self, draw: int, need_px: int) -> Images:
         """The stored images for `draw`, the first of at least `need_px` a side.
 
         Raises:

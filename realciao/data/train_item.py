@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from realciao.batch import TrainBatch
 from realciao.data.geometry import Axis
@@ -16,9 +16,9 @@ def train_item(
     queries: Queries,
     corner: tuple[int, int],
     patch_size: int,
-    lq: AnyImage,
-    gt: AnyImage,
-    gt_usm: AnyImage | None,
+    lq: Shaped[np.ndarray, "h w *c"],
+    gt: Shaped[np.ndarray, "hr_h hr_w *gt_c"],
+    gt_usm: Shaped[np.ndarray, "hr_h hr_w *gt_c"] | None,
 ) -> TrainBatch:
     """Cuts the LR patch at `corner` (top, left) and gathers the queried HR pixels; tensors without the batch axis.
 
