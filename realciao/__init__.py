@@ -23,7 +23,15 @@ _HOME = {
     "load_weights": "realciao.checkpoint",
     "save_weights": "realciao.checkpoint",
 }
-__all__ = [*_HOME, "__version__"]
+__all__ = [
+    "Upscaler",
+    "build_network",
+    "evaluate",
+    "from_published",
+    "load_options",
+    "load_weights",
+    "save_weights",
+]
 
 
 def __getattr__(name: str) -> Any:

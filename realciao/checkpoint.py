@@ -73,6 +73,28 @@ def load_weights(path: str | Path) -> nn.Module:
     return net.eval()
 
 
+def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
+    """The tensors of a foreign checkpoint: safetensors, or .pth, bare or under `params_ema`, `params` or `state_dict`.
+
+    Raises:
+        UserError: no such file, damaged, or it holds more than tensors and plain values, which is never unpickled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        is_safetensors = path.suffix == ".safetensors"
+        data: Any = safetensors.torch.load_file(path) if is_safetensors else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the damage leads to
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: not a checkpoint of tensors alone ({reason})") from error
+    for key in ("params_ema", "params", "state_dict"):
+        data = data.get(key, data) if isinstance(data, dict) else data
+    if not isinstance(data, dict) or not any(isinstance(value, torch.Tensor) for value in data.values()):
+        raise UserError(f"{path}: holds no tensors by name")
+    return {name: value for name, value in data.items() if isinstance(value, torch.Tensor)}
+
+
 def load_tensors(net: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
     """Loads a state dict that must fit exactly.
 

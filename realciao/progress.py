@@ -22,6 +22,7 @@ class Progress:
     def __init__(self, images_per_step: int) -> None:
         self.images_per_step = images_per_step
         self._steps: deque[tuple[float, float]] = deque(maxlen=WINDOW)
+        self._in_hand: tuple[float, float] | None = None
 
     def watch(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items; the time that each takes to come is waiting, the time until the next is asked for is work."""
@@ -29,22 +30,29 @@ class Progress:
         asked = time.perf_counter()
         for item in iterator:
             came = time.perf_counter()
+            self._in_hand = asked, came
             yield item
             done = time.perf_counter()
             self._steps.append((came - asked, done - asked))
-            asked = done
+            self._in_hand, asked = None, done
 
     def summary(self) -> dict[str, float]:
         """images_per_s, and data_share: the part of the time spent waiting for data, 0 to 1."""
-        waited, took = (sum(column) for column in zip(*self._steps, strict=True)) if self._steps else (0.0, 0.0)
-        steps = len(self._steps)
+        steps, waited, took = self._totals()
         return {
             "images_per_s": round(self.images_per_step * steps / took, 2) if took else 0.0,
             "data_share": round(waited / took, 4) if took else 0.0,
         }
 
     def eta(self, steps_left: int) -> str:
-        """h:mm:ss for so many more steps at the speed of late."""
-        took = sum(step[1] for step in self._steps)
-        seconds = steps_left * took / len(self._steps) if self._steps else 0
-        return str(timedelta(seconds=round(seconds)))
+        """h:mm:ss for so many more steps at the speed of late; "unknown" before the first."""
+        steps, _, took = self._totals()
+        return str(timedelta(seconds=round(steps_left * took / steps))) if steps else "unknown"
+
+    def _totals(self) -> tuple[int, float, float]:
+        """Steps in the window, the one in hand included, the seconds they waited, and those they took."""
+        steps = list(self._steps)
+        if self._in_hand:
+            asked, came = self._in_hand
+            steps.append((came - asked, time.perf_counter() - asked))
+        return len(steps), sum(waited for waited, _ in steps), sum(took for _, took in steps)

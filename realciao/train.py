@@ -8,11 +8,11 @@ from pathlib import Path
 if not __package__:  # run as a script: import from the repository root, not from realciao/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from realciao.commands import command
+from realciao.commands import Parser, command
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="train.py", description="Train through the stages of an option file.")
+    parser = Parser(prog="train.py", description="Train through the stages of an option file.")
     parser.add_argument(
         "-opt", "--opt", nargs="+", required=True, metavar="YML", help="option file; of several, later ones override"
     )

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from realciao.archs import build_network
 from realciao.batch import TrainBatch
-from realciao.checkpoint import load_state, load_tensors, load_weights, save_state, save_weights
+from realciao.checkpoint import load_state, load_tensors, load_weights, read_header, save_state, save_weights
 from realciao.comparison import compare
 from realciao.data import build_train_loader, build_train_set, build_val_set
 from realciao.errors import OptionError, UserError
@@ -167,6 +167,8 @@ class Trainer:
                 for i, val in enumerate(options.datasets.val)
             }
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
+        if options.path.pretrain_network_g:
+            read_header(options.path.pretrain_network_g)
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None
@@ -249,6 +251,8 @@ class Trainer:
             stop = self._asked_to_stop()
             if done or stop or self.step % options.logger.save_every == 0:
                 self._save(stage_run)
+            if done and stage_run.dataset.skipped:
+                logger.warning("%d training files could not be read and were skipped", stage_run.dataset.skipped)
             if stop:
                 where = f"step {self.step} of {options.total_iter}"
                 raise Interrupted(f"interrupted: {where} is saved in {self.run.checkpoints}")

@@ -40,7 +40,7 @@ LAYERS = {
     "comparison": "data image inference metrics coords options run_folder validation",
     "trainer": "data archs losses metrics checkpoint options batch registry objective optim progress run_folder "
     "validation comparison",
-    "commands": "degradations image image_paths inference evaluation evaluation_report options",
+    "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report options",
     "train": "commands options trainer",
     "scripts": "commands",
 }

@@ -1,11 +1,20 @@
 """The commands: each module parses its arguments at once, imports what is heavy after that, and makes one call."""
 
+import argparse
 import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from realciao.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with the package's one line for what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help lists the options)")
+
 
 Main = Callable[[Sequence[str] | None], int]
 

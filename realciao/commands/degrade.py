@@ -3,15 +3,14 @@
 import argparse
 import json
 import math
-import os
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from realciao.commands import command
+from realciao.commands import Parser, command
 from realciao.errors import UserError
+from realciao.files import atomic_write
 
 MakePlan = Callable[[int, tuple[int, int]], dict[str, Any]]
 """From the running number of an image and its size (height, width) to its plan."""
@@ -26,7 +25,7 @@ class Job(NamedTuple):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="degrade.py",
         description="Writes STEM.png, the degraded image, and STEM.json, the plan that made it, for every image; the "
         "folders of the input are mirrored.",
@@ -137,15 +136,10 @@ def _degrade(job: Job, number: int, make_plan: MakePlan) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        atomic_write(path, text)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _scale(text: str) -> float:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realciao.commands import command
+from realciao.commands import Parser, command
 
 if TYPE_CHECKING:
     from realciao.evaluation import Failure
@@ -20,7 +20,7 @@ FAILURES_SHOWN = 10
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evaluate.py",
         description="Scores every image of a folder and writes metrics.csv (a row per image), metrics.json (the means) "
         "and metrics.md (both, to read). Exit status 1: something could not be scored; it is named, the rest is there.",

@@ -8,9 +8,9 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from realciao.commands import command
+from realciao.commands import Parser, command
 from realciao.errors import UserError
 from realciao.image_paths import is_image_path, list_images
 
@@ -24,14 +24,9 @@ REPORT_EVERY_S = 10
 """Between progress lines where standard error is no terminal."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help lists the options)")
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The command's options: Real-ESRGAN's names where it has them."""
-    parser = _Parser(prog="infer.py", description=__doc__)
+    parser = Parser(prog="infer.py", description=__doc__)
     add = parser.add_argument
     add("-i", "--input", required=True, help="an image, or a folder, searched in depth")
     add(
