@@ -15,22 +15,18 @@ from typing import Any, cast
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object, send_to_device
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
 
-from realciao.archs import build_network
 from realciao.batch import TrainBatch
-from realciao.checkpoint import load_state, load_tensors, load_weights, read_header, save_state, save_weights
+from realciao.checkpoint import load_state, read_header, save_state, save_weights
 from realciao.comparison import compare
-from realciao.data import build_train_loader, build_train_set, build_val_set
+from realciao.data import build_train_loader, build_val_set
 from realciao.errors import OptionError, UserError
 from realciao.metrics import build_metric
-from realciao.objective import Objective, needs_usm
-from realciao.optim import build_optimizer, build_scheduler
 from realciao.options import Options, Stage
 from realciao.progress import Progress
-from realciao.registry import ARCH_REGISTRY, build
 from realciao.run_folder import RunFolder
+from realciao.stage_run import StageRun
 from realciao.validation import means, score_network
 
 logger = logging.getLogger("realciao")
@@ -40,103 +36,6 @@ STATE_VERSION = 1
 
 class Interrupted(Exception):  # noqa: N818  (it is no error)
     """The run was asked to stop, and its state is saved."""
-
-
-class StageRun:
-    """All that one stage trains with, on this process: built at once, so that a wrong spec is found before the first step.
-
-    Raises:
-        OptionError: a spec of the stage is wrong.
-        UserError: its training photos cannot be used.
-    """
-
-    def __init__(self, options: Options, index: int) -> None:
-        self.stage = stage = options.stages[index]
-        where = f"stages.{index}"
-        torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
-        self.net_g: Any = build_network(options.network_g)
-        self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.parameters())
-        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g)]
-        self.net_d: Any = None
-        if stage.network_d is not None and stage.optim_d is not None:
-            self.net_d = build(ARCH_REGISTRY, stage.network_d, f"{where}.network_d")
-            self.optim_d: Any = build_optimizer(stage.optim_d, f"{where}.optim_d", self.net_d.parameters())
-            self.schedulers.append(build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_d))
-        self.objective = Objective(stage, where)
-        self.dataset = build_train_set(
-            stage.train_data.dataset,
-            f"{where}.datasets.train",
-            scale_range=options.scale_range,
-            seed=options.manual_seed,
-            gt_usm=needs_usm(stage),
-        )
-
-    def start(self, accelerator: Accelerator, weights: Path | None) -> None:
-        """Goes to the device, from the generator's weights of a file where one is given."""
-        if weights:
-            load_tensors(self.net_g, load_weights(weights).state_dict())
-        self.ema = AveragedModel(self.net_g, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema_decay))
-        self.ema.to(accelerator.device)
-        self.objective.to(accelerator.device)
-        self.net_g, self.optim_g = accelerator.prepare(self.net_g, self.optim_g)
-        if self.net_d is not None:
-            self.net_d, self.optim_d = accelerator.prepare(self.net_d, self.optim_d)
-        self.accelerator = accelerator
-
-    def step(self, batch: TrainBatch, iteration: int) -> dict[str, Tensor]:
-        """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.
-
-        Returns:
-            The losses, detached.
-        """
-        stage, backward = self.stage, self.accelerator.backward
-        losses: dict[str, Tensor] = {}
-        pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
-        if iteration >= stage.net_d_init_iters and iteration % stage.net_d_iters == 0:
-            # the loss flows through the discriminator, which stands still: unwrapped, so that no process waits for another
-            judge = None if self.net_d is None else self.accelerator.unwrap_model(self.net_d).requires_grad_(False)
-            losses |= self.objective.generator(pred, batch, judge)
-            backward(sum(losses.values()))
-            self.optim_g.step()
-            self.optim_g.zero_grad()
-        if self.net_d is not None:
-            self.net_d.requires_grad_(True)
-            for paid in (
-                lambda: self.objective.discriminate_real(self.net_d, batch),
-                lambda: self.objective.discriminate_fake(self.net_d, pred),
-            ):
-                loss = paid()
-                backward(sum(loss.values()))
-                losses |= loss
-            self.optim_d.step()
-            self.optim_d.zero_grad()
-        for scheduler in self.schedulers:
-            scheduler.step()
-        self.ema.update_parameters(self.accelerator.unwrap_model(self.net_g))
-        return {name: loss.detach() for name, loss in losses.items()}
-
-    @property
-    def _parts(self) -> dict[str, Any]:
-        unwrap = self.accelerator.unwrap_model
-        parts = {"net_g": unwrap(self.net_g), "ema": self.ema, "optim_g": self.optim_g}
-        if self.net_d is not None:
-            parts |= {"net_d": unwrap(self.net_d), "optim_d": self.optim_d}
-        parts |= {f"scheduler_{i}": scheduler for i, scheduler in enumerate(self.schedulers)}
-        return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts.items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises UserError where the state is of a run with other options."""
-        parts = self._parts
-        if parts.keys() != state.keys():
-            raise UserError(f"the checkpoint holds {sorted(state)}, this run {sorted(parts)}: its options have changed")
-        for name, part in parts.items():
-            if isinstance(part, nn.Module) and part is not self.ema:
-                load_tensors(part, state[name])
-            else:
-                part.load_state_dict(state[name])
 
 
 class Trainer:
@@ -190,14 +89,15 @@ class Trainer:
         Raises:
             Interrupted: after SIGINT; the state is saved.
         """
-        with self.run.logging(self.accelerator.is_main_process), self._interruptible():
+        with self.run.logging(self.accelerator.is_main_process):
             for record in self._said_while_building:
                 logger.handle(record)
             if self.step:
                 logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
             self.accelerator.init_trackers(self.run.trackers.name)
-            while self.step < self.options.total_iter:
-                self._run_stage(*self.options.stage_at(self.step))
+            with self._interruptible():
+                while self.step < self.options.total_iter:
+                    self._run_stage(*self.options.stage_at(self.step))
             self.accelerator.end_training()
             if self.options.compare and self.accelerator.is_main_process:
                 _share_cores(self.accelerator, loader_workers=0)
@@ -260,7 +160,8 @@ class Trainer:
     def _seed_step(self) -> None:
         """What is random inside a network follows from (seed, step, rank), so a resumed run repeats it."""
         ranks = self.accelerator.num_processes
-        torch.manual_seed((self.options.manual_seed * 2**32 + self.step) * ranks + self.accelerator.process_index)
+        number = (self.options.manual_seed * 2**32 + self.step) * ranks + self.accelerator.process_index
+        torch.manual_seed(number % 2**63)
 
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
         values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
@@ -300,19 +201,27 @@ class Trainer:
         self.accelerator.log({prefix + key: value for key, value in numbers.items()}, step=self.step)
 
     def _save(self, stage_run: StageRun) -> None:
-        """Writes the averaged weights, then the state that says they are done."""
+        """Writes the averaged weights, then the state that says they are done.
+
+        Raises:
+            UserError: the disk is full, or will not have it; what was saved before is still there.
+        """
         if self.accelerator.is_main_process:
             stage, options = stage_run.stage, self.options
             notes = {"name": options.name, "stage": stage.name, "step": self.step, "scale_range": options.scale_range}
-            for path in self.run.weights_files(stage.name, self.step):
-                save_weights(stage_run.ema.module, path, **notes)
             state = {
                 "version": STATE_VERSION,
                 "step": self.step,
                 "next_draw": self.next_draw,
                 "stage": stage_run.state_dict(),
             }
-            save_state(state, self.run.checkpoints / f"step_{self.step}")
+            try:
+                for path in self.run.weights_files(stage.name, self.step):
+                    save_weights(stage_run.ema.module, path, **notes)
+                save_state(state, self.run.checkpoints / f"step_{self.step}")
+            except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+                problem = f"step {self.step} could not be saved ({error})".splitlines()[0]
+                raise UserError(f"{self.run.root}: {problem}; make room and go on with --auto_resume") from error
         self.accelerator.wait_for_everyone()
 
     def _asked_to_stop(self) -> bool:

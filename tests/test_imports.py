@@ -38,8 +38,8 @@ LAYERS = {
     "run_folder": "checkpoint options",
     "validation": "metrics batch",
     "comparison": "data image inference metrics coords options run_folder validation",
-    "trainer": "data archs losses metrics checkpoint options batch registry objective optim progress run_folder "
-    "validation comparison",
+    "stage_run": "archs batch checkpoint data objective optim options registry",
+    "trainer": "batch checkpoint comparison data metrics options progress run_folder stage_run validation",
     "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report options",
     "train": "commands options trainer",
     "scripts": "commands",

@@ -16,7 +16,8 @@ from tiny_run import write_options
 import realciao
 from realciao.errors import UserError
 from realciao.options import load_options
-from realciao.trainer import Interrupted, StageRun, Trainer
+from realciao.stage_run import StageRun
+from realciao.trainer import Interrupted, Trainer
 
 ROOT = Path(__file__).parents[1]
 

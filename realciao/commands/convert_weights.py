@@ -38,6 +38,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         save_weights(net, args.output, converted_from=args.input.name)
     except OSError as error:
         raise UserError(f"{args.output}: cannot be written ({error.strerror})") from error
-    spec = net.spec
-    print(f"{args.output}: {spec['encoder']['type']}, {sum(p.numel() for p in net.parameters()):,} parameters")
+    print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")
     return 0
