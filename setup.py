@@ -5,8 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 # BasicSR 1.4.2 is published as source only. Building it makes pip fetch a second torch (gigabytes, and constraints do not
-# bind there), and fails on Python 3.13. A checkout therefore carries the wheel that this build makes; a source archive of
-# this project does not, and asks the registry.
+# bind there). A checkout therefore carries the wheel that this build makes; a source archive of this project does not, and
+# asks the registry.
 WHEEL = Path(__file__).resolve().parent / "realciao" / "third_party" / "basicsr-1.4.2-py3-none-any.whl"
 BASICSR = f"basicsr @ {WHEEL.as_uri()}" if WHEEL.is_file() else "basicsr==1.4.2"
 
@@ -17,7 +17,7 @@ setup(
     long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.13",
     packages=find_packages(include=["realciao*", "degradations*"]),
     package_data={"degradations": ["recipes/*.yml"]},
     install_requires=[
