@@ -17,7 +17,7 @@ from realciao.image import from_float, read_rgb, write_image
 from realciao.inference import Upscaler
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
-from realciao.options import Options
+from realciao.options import Compare, Options
 from realciao.run_folder import RunFolder
 from realciao.validation import upscale_bicubic
 
@@ -51,11 +51,7 @@ def compare(options: Options, run: RunFolder) -> None:
     """
     if options.compare is None:
         return
-    path = builtin_photo(BUILTIN) if options.compare.image == "builtin" else Path(options.compare.image)
-    try:
-        photo = read_rgb(path)
-    except UserError as error:
-        raise OptionError("compare.image", str(error)) from error
+    path, photo = read_photo(options.compare)
     logger.info("comparing on %s, %d x %d", path.name, photo.shape[1], photo.shape[0])
     upscalers = {stage.name: Upscaler.from_file(run.weights_file(stage.name)) for stage in options.stages}
     results = []
@@ -74,6 +70,19 @@ def compare(options: Options, run: RunFolder) -> None:
     logger.info("weights: %s", run.models / "net_g_latest.safetensors")
     logger.info("picture: %s", picture)
     logger.info("table:   %s", table)
+
+
+def read_photo(compare: Compare) -> tuple[Path, Picture]:
+    """The file that is compared on, and what it holds.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
+    path = builtin_photo(BUILTIN) if compare.image == "builtin" else Path(compare.image)
+    try:
+        return path, read_rgb(path)
+    except UserError as error:
+        raise OptionError("compare.image", str(error)) from error
 
 
 def draw_picture(photo: Picture, results: list[Result]) -> UInt8[np.ndarray, "H W 3"]:

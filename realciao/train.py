@@ -29,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     from realciao.errors import OptionError
     from realciao.options import load_options
-    from realciao.trainer import Interrupted, Trainer
 
     options = load_options(arguments.opt, arguments.set)
+    from realciao.trainer import Interrupted, Trainer  # takes seconds, and a wrong option is told at once
+
     try:
         Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite).fit()
     except OptionError as error:

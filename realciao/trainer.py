@@ -19,7 +19,7 @@ from torch import Tensor
 
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_state, read_header, save_state, save_weights
-from realciao.comparison import compare
+from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
 from realciao.errors import OptionError, UserError
 from realciao.metrics import build_metric
@@ -68,6 +68,8 @@ class Trainer:
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
         if options.path.pretrain_network_g:
             read_header(options.path.pretrain_network_g)
+        if options.compare:
+            read_photo(options.compare)
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None

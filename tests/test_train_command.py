@@ -1,0 +1,83 @@
+"""The training command as a user meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_run import write_options
+
+from realciao.train import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+def test_a_run_and_its_refused_repetition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(write_options(tmp_path))
+    short = ["--set", "stages.0.total_iter=1", "stages.1.total_iter=1"]
+    assert run("-opt", path, *short) == 0
+    assert "[gan 2/2]" in capsys.readouterr().out
+    assert run("-opt", path, *short) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "--auto_resume" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "wanted"),
+    [
+        ("stages.0.pixel_opt.type=L1Los", "did you mean 'L1Loss'"),
+        ("stages.1.optim_d.lrr=1", "did you mean 'lr'"),
+        ("network_g.encoder.num_feat=many", "network_g.encoder.num_feat"),
+        ("network_g.decoder.hiden=[8]", "did you mean 'hidden'"),
+        ("datasets.train.lq_sizes=8", "datasets.train.lq_sizes"),
+        ("datasets.train.dataroot_gt=nowhere", "nowhere"),
+        ("val.metrics=[psnrr]", "did you mean 'psnr'"),
+        ("logger.trackers=[tensorbord]", "logger.trackers"),
+        ("path.pretrain_network_g=none.safetensors", "none.safetensors"),
+        ("stages.0.scheduler.milestone=[1]", "did you mean 'milestones'"),
+    ],
+)
+def test_a_wrong_option_is_one_line_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, wanted: str
+) -> None:
+    assert run("-opt", str(write_options(tmp_path)), "--set", override) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert wanted in said
+    assert said.count("\n") == 1
+
+
+def test_a_wrong_key_in_the_file_is_named_with_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_options(tmp_path)
+    text = path.read_text().replace("num_block: 1", "num_blok: 1")
+    path.write_text(text)
+    line = next(i for i, content in enumerate(text.splitlines(), 1) if "num_blok" in content)
+    assert run("-opt", str(path)) == 2
+    assert f"{path}:{line}: network_g.encoder.num_blok" in capsys.readouterr().err
+
+
+def test_the_launcher_that_would_run_one_process_for_two_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert run("-opt", str(write_options(tmp_path))) == 2
+    assert "--multi_gpu" in capsys.readouterr().err
+
+
+def test_the_script_runs_from_another_folder_and_refuses_a_missing_file_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "realciao" / "train.py"), "-opt", "none.yml"]
+    done = subprocess.run(command, cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: none.yml")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,48 @@
+"""Scores of networks on items, against what can be known of them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from realciao.batch import EvalItem
+from realciao.metrics import build_metric
+from realciao.validation import means, score_network, upscale_bicubic
+
+
+class Constant(nn.Module):
+    """Answers every image with one grey."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def upscale(self, lq: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        return self.value.detach().expand(len(lq), 3, *size)
+
+
+def test_bicubic_is_pillows() -> None:
+    image = np.random.default_rng(0).random((12, 10, 3), np.float32)
+    ours = upscale_bicubic(image, (29, 31))
+    channels = [Image.fromarray(image[:, :, c]).resize((31, 29), Image.Resampling.BICUBIC) for c in range(3)]
+    np.testing.assert_allclose(ours, np.stack(channels, axis=2).clip(0, 1), atol=1e-5)
+
+
+def test_a_known_error_gives_the_psnr_of_its_closed_form_beside_bicubics() -> None:
+    gt = np.full((16, 16, 3), 100 / 255, np.float32)
+    item = EvalItem(name="grey", lq=gt[:8, :8], size=(16, 16), gt=gt)
+    rows = score_network(Constant(110 / 255), [item], [build_metric("psnr")])
+    assert rows[0]["psnr"] == pytest.approx(20 * np.log10(255 / 10), abs=1e-3)
+    assert rows[0]["psnr_bicubic"] == float("inf")
+
+
+def test_without_ground_truth_only_metrics_that_need_none_count() -> None:
+    item = EvalItem(name="photo", lq=np.zeros((8, 8, 3), np.float32), size=(16, 16))
+    assert score_network(Constant(0.5), [item], [build_metric("psnr")]) == []
+
+
+def test_means_are_over_the_rows_that_have_a_number() -> None:
+    rows = [{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": float("nan")}, {"a": 5.0}]
+    assert means(rows) == {"a": 3.0, "b": 4.0}
+    assert means([]) == {}
