@@ -58,18 +58,17 @@ def compare(options: Options, run: RunFolder) -> None:
     for scale in options.compare.scales:
         results.append(Result("bicubic", scale, upscale_bicubic(photo, scaled_size(photo.shape[:2], scale))))
         results += [Result(name, scale, upscaler.upscale(photo, scale)) for name, upscaler in upscalers.items()]
-        large = run.root / "upscaled" / f"{path.stem}_x{scale:g}.png"
+        large = run.upscaled / f"{path.stem}_x{scale:g}.png"
         write_image(large, from_float(results[-1].image, np.dtype(np.uint8)))
         logger.info("upscaled to %d x %d: %s", *results[-1].image.shape[1::-1], large)
-    picture, table = run.root / "comparison.png", run.root / "comparison.md"
-    write_image(picture, draw_picture(photo, results))
+    write_image(run.picture, draw_picture(photo, results))
     text = _photo_table(path.name, results, [build_metric(name) for name in PHOTO_METRICS])
     text = "\n".join([*_notes(options), *_pair_table(run), *text, ""])
-    atomic_write(table, text)
+    atomic_write(run.table, text)
     logger.info("\n%s", text)
     logger.info("weights: %s", run.models / "net_g_latest.safetensors")
-    logger.info("picture: %s", picture)
-    logger.info("table:   %s", table)
+    logger.info("picture: %s", run.picture)
+    logger.info("table:   %s", run.table)
 
 
 def read_photo(compare: Compare) -> tuple[Path, Picture]:

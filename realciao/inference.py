@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import nn
 
 from realciao.alpha import fill_hidden, sample_alpha
-from realciao.archs.ciaosr_arch import QUERIES_PER_CHUNK
+from realciao.archs.ciaosr_arch import QUERIES_PER_CHUNK, is_dense
 from realciao.checkpoint import load_weights
 from realciao.coords import make_axis, make_cell, scaled_size
 from realciao.errors import UserError
@@ -141,7 +141,7 @@ class Upscaler:
         planes = np.broadcast_to(colour.transpose(2, 0, 1), (3, *colour.shape[:2]))
         lq = torch.from_numpy(np.array(planes, order="C"))[None].to(self.device)
         frame = (rows.begin, columns.begin, *image.shape[:2])
-        prepared = self.net.prepare(lq, frame=frame)  # type: ignore[operator]
+        prepared = self.net.prepare(lq, frame=frame, dense=is_dense(frame[2:], out_size))  # type: ignore[operator]
         ys = make_axis(out_size[0])[rows.out_begin : rows.out_end]
         xs = make_axis(out_size[1])[columns.out_begin : columns.out_end]
         cell = make_cell(out_size, self.device)[None]

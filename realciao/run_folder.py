@@ -19,7 +19,9 @@ logger = logging.getLogger("realciao")
 
 
 class RunFolder:
-    """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/."""
+    """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/, and what
+    `realciao.comparison` makes: comparison.png, comparison.md, upscaled/.
+    """
 
     def __init__(self, options: Options) -> None:
         self.root = Path(options.path.experiments_root) / options.name
@@ -29,6 +31,9 @@ class RunFolder:
         self.trackers = self.root / "tb"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
+        self.upscaled = self.root / "upscaled"
+        self.picture = self.root / "comparison.png"
+        self.table = self.root / "comparison.md"
 
     def open(self, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:
         """Makes the folder ready and returns the checkpoint to go on from, or None for a fresh start.
@@ -93,9 +98,9 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Removes what a run writes, and nothing else that may lie in the folder."""
-        for folder in (self.trackers, self.checkpoints, self.models):
+        for folder in (self.trackers, self.checkpoints, self.models, self.upscaled):
             shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.options_file, self.log_file, self.metrics_file):
+        for file in (self.options_file, self.log_file, self.metrics_file, self.picture, self.table):
             file.unlink(missing_ok=True)
 
     def _forget_rows_after(self, step: int) -> None:

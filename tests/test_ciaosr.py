@@ -25,17 +25,24 @@ def make_net(dtype: torch.dtype = torch.float64, **decoder: Any) -> Any:
 scales = st.one_of(st.sampled_from([1.0, 1.5, 2.0, 2.5, 3.0, 5.0]), st.floats(1, 30))
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     size=st.tuples(st.integers(4, 9), st.integers(4, 9)),
     scale=st.tuples(scales, scales),
     non_local=st.sampled_from([[], [2], [3], [2, 4], [2, 3, 4]]),
     local_size=st.sampled_from([1, 2]),
     rule=st.sampled_from(["published", "liif"]),
+    dense=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_the_decoder_equals_the_plain_formula_in_outputs_and_gradients(
-    size: tuple[int, int], scale: tuple[float, float], non_local: list[int], local_size: int, rule: str, seed: int
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    non_local: list[int],
+    local_size: int,
+    rule: str,
+    dense: bool,
+    seed: int,
 ) -> None:
     net = make_net(non_local_scales=non_local, local_size=local_size, neighbours=rule)
     torch.manual_seed(seed)
@@ -45,7 +52,7 @@ def test_the_decoder_equals_the_plain_formula_in_outputs_and_gradients(
     lq = torch.rand(2, 3, *size, dtype=torch.float64)
     feat = net.encoder(lq).detach().requires_grad_()
     frame = (0, 0, *size)
-    fast = net.decoder.query(net.decoder.prepare(feat, lq, frame, dense=False), coord, cell)[:, :, 0].transpose(1, 2)
+    fast = net.decoder.query(net.decoder.prepare(feat, lq, frame, dense), coord, cell)[:, :, 0].transpose(1, 2)
     plain = plain_query(net.decoder, feat, coord[:, 0], cell)
     inputs = [feat, *(p for p in net.decoder.parameters() if p.requires_grad)]
     probe = torch.rand_like(plain)

@@ -34,7 +34,9 @@ class Bilinear(nn.Module):
         self.encoder: Any = SimpleNamespace(multiple=1, reach_px=0)
         self.largest_query = 0
 
-    def prepare(self, lq: Tensor, frame: tuple[int, int, int, int]) -> tuple[Tensor, tuple[int, int, int, int]]:
+    def prepare(
+        self, lq: Tensor, frame: tuple[int, int, int, int], dense: bool
+    ) -> tuple[Tensor, tuple[int, int, int, int]]:
         return lq, frame
 
     def query_grid(self, prepared: Any, ys: Tensor, xs: Tensor, cell: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The network: an encoder, a decoder, and what lies around them (mean and standard deviation, the bilinear residual)."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +16,11 @@ Frame = tuple[int, int, int, int]
 
 QUERIES_PER_CHUNK = 2**12
 """Queries decoded at a time: few enough that what one layer hands to the next stays in the processor's cache."""
+
+
+def is_dense(lq_size: Sequence[int], size: Sequence[int]) -> bool:
+    """Whether so many queries come to an LR pixel that a decoder's tables pay: about 2 for CiaoSR's."""
+    return math.prod(size) > 2 * math.prod(lq_size)
 
 
 class Prepared(NamedTuple):
@@ -112,7 +119,7 @@ class CiaoSR(nn.Module):
     @torch.inference_mode()
     def upscale(self, lq: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:
         """The whole image at `size` (height, width), clamped to [0, 1]; decoded in bands of rows, so memory stays bounded."""
-        prepared = self.prepare(lq)
+        prepared = self.prepare(lq, dense=is_dense(lq.shape[2:], size))
         ys, xs = make_axis(size[0], lq.device), make_axis(size[1], lq.device)
         cell = make_cell(size, lq.device).expand(len(lq), -1)
         rows = max(1, QUERIES_PER_CHUNK // size[1])

@@ -23,5 +23,10 @@ class MLP(nn.Module):
         """The layer that reads the input."""
         return cast(nn.Linear, self.layers[0])
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the output."""
+        return cast(nn.Linear, self.layers[-1])
+
     def forward(self, x: Float[Tensor, "*n in_dim"]) -> Float[Tensor, "*n out_dim"]:
         return self.layers(x)

@@ -28,14 +28,15 @@ class Prepared(NamedTuple):
     """(top, left, H, W): where the tile lies in the full image and how large that is, in LR pixels."""
     size: tuple[int, int]
     """Height and width of the tile."""
-    key: Float[Tensor, "b hw e"]
-    """3x3 neighbourhoods of the features; also the query vectors."""
     value: Float[Tensor, "b hw f"]
-    """The same with the non-local features behind."""
+    """3x3 neighbourhoods of the features, which are also the keys and the query vectors; behind them the non-local features."""
     key_hidden: Float[Tensor, "b hw d"]
     """What the features contribute to the first layer of `imnet_k`."""
     value_hidden: Float[Tensor, "b hw d"]
     """Likewise for `imnet_v`."""
+    logits: Float[Tensor, "b hw9 d1"] | None
+    """If many queries will come: what a logit is in terms of the last hidden layer of `imnet_k`, for each of the nine cells
+    around each cell (row-major), its constant term last."""
 
 
 @ARCH_REGISTRY.register()
@@ -83,16 +84,30 @@ class CiaoSRDecoder(nn.Module):
         share is a convolution of the map, done here once a cell rather than once a query and neighbour.
         """
         _, c, h, w = feat.shape
-        key = F.unfold(feat, 3, padding=1).transpose(1, 2).contiguous()
+        value = F.unfold(feat, 3, padding=1).transpose(1, 2).contiguous()
         first_k, first_v = self.imnet_k.first, self.imnet_v.first
         key_hidden = F.conv2d(feat, _as_conv(first_k.weight, c), first_k.bias, padding=1)
         value_hidden = F.conv2d(feat, _as_conv(first_v.weight, c), first_v.bias, padding=1)
-        value = key
         if self.cs_attn is not None:
             non_local = self.cs_attn(feat)
-            value = torch.cat([key, _as_rows(non_local)], dim=2)
+            value = torch.cat([value, _as_rows(non_local)], dim=2)
             value_hidden = value_hidden + F.conv2d(non_local, first_v.weight[:, 9 * c : -4, None, None])
-        return Prepared(frame, (h, w), key, value, _as_rows(key_hidden), _as_rows(value_hidden))
+        logits = self._logit_table(feat) if dense else None
+        return Prepared(frame, (h, w), value, _as_rows(key_hidden), _as_rows(value_hidden), logits)
+
+    def _logit_table(self, feat: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw9 d1"]:
+        """The last layer of `imnet_k`, the key's gate and the product with the query, folded into one vector a pair of cells.
+
+        With W and v the last layer's weight and bias and h its input, the logit of query cell q and neighbour n is
+        <U_q, U_n * (W h + v)> = <W^T (U_q * U_n), h> + <v, U_q * U_n>. The neighbour is one of nine; and as U holds 3x3
+        neighbourhoods, U_q * U_n is that of the map times its shifted self, so that W^T and v act as a convolution of it.
+        """
+        height, width = feat.shape[2:]
+        last = self.imnet_k.last
+        kernel = _as_conv(torch.cat([last.weight, last.bias[:, None]], dim=1).T, feat.shape[1])
+        around = F.pad(feat, (1, 1, 1, 1))
+        products = [feat * around[:, :, y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        return torch.cat([_as_rows(F.conv2d(product, kernel, padding=1)) for product in products], dim=1)
 
     def query(
         self, prepared: Prepared, coord: Float[Tensor, "b hq wq 2"], cell: Float[Tensor, "b 2"]
@@ -134,21 +149,40 @@ class CiaoSRDecoder(nn.Module):
         """Attention of q queries to their local_size ** 2 cells, then colour."""
         width = prepared.size[1]
         scale = cell * cell.new_tensor(prepared.frame[2:])  # 2 / s, in the units of the offsets
-        scale = scale.to(prepared.key.dtype)[:, None].expand(-1, ys.nearest.shape[1], -1)
-        query = _take(prepared.key, ys.nearest * width + xs.nearest)
+        scale = scale.to(prepared.value.dtype)[:, None].expand(-1, ys.nearest.shape[1], -1)
+        centre = ys.nearest * width + xs.nearest
         logits, values = [], []
         for y, offset_y in zip(ys.neighbour, ys.offset, strict=True):
             for x, offset_x in zip(xs.neighbour, xs.offset, strict=True):
                 index = y * width + x
                 place = torch.cat([torch.stack([offset_y, offset_x], dim=-1).to(scale.dtype), scale], dim=-1)
-                gate_k = _finish(self.imnet_k, _take(prepared.key_hidden, index), place)
-                gate_v = _finish(self.imnet_v, _take(prepared.value_hidden, index), place)
-                logits.append((query * _take(prepared.key, index) * gate_k).sum(dim=-1))
-                values.append(_take(prepared.value, index) * gate_v)
+                value = _take(prepared.value, index)
+                hidden_k = _hidden(self.imnet_k, _take(prepared.key_hidden, index), place)
+                which = (y - ys.nearest + 1) * 3 + (x - xs.nearest + 1)
+                logits.append(self._logit(prepared, hidden_k, centre, value, which))
+                hidden_v = _hidden(self.imnet_v, _take(prepared.value_hidden, index), place)
+                values.append(value * self.imnet_v.last(hidden_v))
         weights = torch.stack(logits).softmax(dim=0)
         # a sum of products, not an einsum: that would be one tiny matrix product a query
         attended = sum(weight[..., None] * value for weight, value in zip(weights, values, strict=True))
         return self.imnet_q(attended)
+
+    def _logit(
+        self,
+        prepared: Prepared,
+        hidden_k: Float[Tensor, "b q d"],
+        centre: Int[Tensor, "b q"],
+        value: Float[Tensor, "b q f"],
+        which: Int[Tensor, "b q"],
+    ) -> Float[Tensor, "b q"]:
+        """Product of query and gated key: of cell `centre` and, of the nine around it, cell `which`, whose value is given."""
+        if prepared.logits is not None:
+            height, width = prepared.size
+            row = _take(prepared.logits, which * height * width + centre)
+            return (row[..., :-1] * hidden_k).sum(dim=-1) + row[..., -1]
+        key_dim = self.imnet_k.last.out_features
+        query, key = _take(prepared.value, centre)[..., :key_dim], value[..., :key_dim]
+        return (query * key * self.imnet_k.last(hidden_k)).sum(dim=-1)
 
 
 def _as_rows(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw c"]:
@@ -167,9 +201,9 @@ def _take(table: Float[Tensor, "b hw e"], index: Int[Tensor, "b q"]) -> Float[Te
     return table.reshape(b * hw, e).index_select(0, (index + first_row).flatten()).view(b, -1, e)
 
 
-def _finish(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
-    """The rest of an MLP whose first layer has the features' share already."""
+def _hidden(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
+    """What reaches the last layer of an MLP whose first layer has the features' share already."""
     hidden = hidden + F.linear(place, mlp.first.weight[:, -4:])
-    for layer in mlp.layers[1:]:
+    for layer in mlp.layers[1:-1]:
         hidden = layer(hidden)
     return hidden
