@@ -21,8 +21,8 @@ setup(
     packages=find_packages(include=["realciao*", "degradations*"]),
     package_data={"degradations": ["recipes/*.yml"]},
     install_requires=[
-        "torch>=2.6",
-        "torchvision>=0.21",
+        "torch>=2.13",
+        "torchvision>=0.28",
         BASICSR,
         "numpy>=2.0",
         "scipy>=1.13",

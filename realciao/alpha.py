@@ -7,6 +7,8 @@ from jaxtyping import Float, Shaped
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from realciao.coords import Frame, to_tile
+
 
 def fill_hidden(image: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c"]:
     """Gives fully transparent pixels the nearest visible colour: what is hidden there must not bleed into the edge."""
@@ -20,15 +22,12 @@ def fill_hidden(image: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c
 
 
 def sample_alpha(
-    alpha: Float[np.ndarray, "h w"], frame: tuple[int, int, int, int], ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"]
+    alpha: Float[np.ndarray, "h w"], frame: Frame, ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"]
 ) -> Float[np.ndarray, "hq wq 1"]:
     """A tile's alpha at the output's coordinates, bicubic."""
-    top, left, height, width = frame
-    h, w = alpha.shape
-    in_tile = [((ys + 1) * height - 2 * top) / h - 1, ((xs + 1) * width - 2 * left) / w - 1]
-    # meshgrid gives (y, x), grid_sample wants (x, y)
-    grid = torch.stack(torch.meshgrid(*in_tile, indexing="ij")[::-1], dim=-1)[None]
+    coord = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1)
+    # coord is (y, x), grid_sample wants (x, y)
+    grid = to_tile(coord, frame, alpha.shape).flip(-1)[None]
     plane = torch.from_numpy(np.ascontiguousarray(alpha))[None, None]
-    return F.grid_sample(plane, grid, mode="bicubic", padding_mode="border", align_corners=False)[
-        0, 0, :, :, None
-    ].numpy()
+    sampled = F.grid_sample(plane, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    return sampled[0, 0, :, :, None].numpy()

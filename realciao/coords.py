@@ -8,17 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Frame = tuple[int, int, int, int]
+"""(top, left, H, W): where a tile lies in the full image and how large that is, in LR pixels."""
+
 
 def scaled_size(size: tuple[int, int], scale: float | tuple[float, float]) -> tuple[int, int]:
     """HR height and width of an LR image of `size` at `scale`, or at (scale_y, scale_x): max(1, round(n * s)) per axis."""
     scale_y, scale_x = scale if isinstance(scale, tuple) else (scale, scale)
     return max(1, round(size[0] * scale_y)), max(1, round(size[1] * scale_x))
-
-
-def reduced_size(size: tuple[int, int], scale: float | tuple[float, float]) -> tuple[int, int]:
-    """LR height and width of an HR image of `size` at `scale`, or at (scale_y, scale_x): max(1, round(n / s)) per axis."""
-    scale_y, scale_x = scale if isinstance(scale, tuple) else (scale, scale)
-    return max(1, round(size[0] / scale_y)), max(1, round(size[1] / scale_x))
 
 
 def make_axis(n: int, device: torch.device | str | None = None) -> Float[Tensor, "n"]:
@@ -36,3 +33,11 @@ def make_coord(size: tuple[int, int], device: torch.device | str | None = None) 
 def make_cell(size: tuple[int, int], device: torch.device | str | None = None) -> Float[Tensor, "2"]:
     """Height and width of one pixel of an image of `size`, in the units of its coordinates."""
     return torch.tensor([2 / size[0], 2 / size[1]], device=device)
+
+
+def to_tile(coord: Float[Tensor, "*n 2"], frame: Frame, size: tuple[int, int]) -> Float[Tensor, "*n 2"]:
+    """Coordinates of the full image's frame in that of a tile of `size`."""
+    top, left, height, width = frame
+    ratio = coord.new_tensor([height / size[0], width / size[1]])
+    origin = coord.new_tensor([2 * top / size[0], 2 * left / size[1]])
+    return (coord + 1) * ratio - origin - 1

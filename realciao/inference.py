@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from jaxtyping import Float
 from torch import nn
 
 from realciao.alpha import fill_hidden, sample_alpha
-from realciao.archs.ciaosr_arch import QUERIES_PER_CHUNK, is_dense
+from realciao.archs.ciaosr_arch import is_dense
 from realciao.checkpoint import load_weights
 from realciao.coords import make_axis, make_cell, scaled_size
 from realciao.errors import UserError
@@ -19,7 +20,7 @@ from realciao.tiling import Span, owned_outputs, split_axis
 
 SHIPPED_WEIGHTS = ("real", "classical")
 MAX_OUTPUT_PIXELS = 1_000_000_000
-MAX_HALO_PX = 32
+UNBOUNDED_HALO_PX = 32
 TILE_PX = 192
 WHOLE_PX = 256
 """Images of at most WHOLE_PX x WHOLE_PX pixels are not tiled unless asked."""
@@ -39,7 +40,8 @@ class Upscaler:
         net: as realciao.build_network makes; it is moved to the device and put into evaluation mode.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         tile_px: edge of a tile in LR pixels, without its halo; 0 for the whole image at once, None to choose by size.
-        halo_px: LR pixels that a tile sees beyond its edge; None for what the network reaches, at most MAX_HALO_PX.
+        halo_px: LR pixels that a tile sees beyond its edge; None for what the network reaches, so that tiles equal
+            the whole; UNBOUNDED_HALO_PX where that has no bound, and tiles then come close.
     """
 
     def __init__(
@@ -53,12 +55,9 @@ class Upscaler:
             if value is not None and value < 0:
                 raise UserError(f"{name} is {value}; give 0 or more")
         self.device = choose_device(device)
-        self.net = net.to(self.device).eval()
+        self.net: Any = net.to(self.device).eval()
         self.tile_px = tile_px
-        self.multiple: int = net.encoder.multiple  # type: ignore[assignment]
-        reach: int | None = net.encoder.reach_px  # type: ignore[assignment]
-        # the decoder looks at a neighbour of a query's cell, and at the cells around that one
-        self.halo_px = halo_px if halo_px is not None else min(MAX_HALO_PX if reach is None else reach + 2, MAX_HALO_PX)
+        self.halo_px = next(px for px in (halo_px, self.net.reach_px, UNBOUNDED_HALO_PX) if px is not None)
 
     @classmethod
     def from_file(
@@ -114,8 +113,8 @@ class Upscaler:
         result = np.empty((bottom - top, right - left, image.shape[2]), image.dtype)
         tile_px = self._choose_tile((keep_y[1] - keep_y[0]) * (keep_x[1] - keep_x[0]))
         done = 0
-        for rows in split_axis(height, out_size[0], tile_px, self.halo_px, self.multiple, keep_y):
-            for columns in split_axis(width, out_size[1], tile_px, self.halo_px, self.multiple, keep_x):
+        for rows in split_axis(height, out_size[0], tile_px, self.halo_px, self.net.multiple, keep_y):
+            for columns in split_axis(width, out_size[1], tile_px, self.halo_px, self.net.multiple, keep_x):
                 for row, band in self._decode_tile(image, rows, columns, out_size):
                     window = result[
                         row - top : row - top + len(band), columns.out_begin - left : columns.out_end - left
@@ -141,13 +140,13 @@ class Upscaler:
         planes = np.broadcast_to(colour.transpose(2, 0, 1), (3, *colour.shape[:2]))
         lq = torch.from_numpy(np.array(planes, order="C"))[None].to(self.device)
         frame = (rows.begin, columns.begin, *image.shape[:2])
-        prepared = self.net.prepare(lq, frame=frame, dense=is_dense(frame[2:], out_size))  # type: ignore[operator]
+        prepared = self.net.prepare(lq, frame=frame, dense=is_dense(frame[2:], out_size))
         ys = make_axis(out_size[0])[rows.out_begin : rows.out_end]
         xs = make_axis(out_size[1])[columns.out_begin : columns.out_end]
         cell = make_cell(out_size, self.device)[None]
         row = rows.out_begin
-        for band in ys.split(max(1, QUERIES_PER_CHUNK // len(xs))):
-            pred = self.net.query_grid(prepared, band.to(self.device), xs.to(self.device), cell)  # type: ignore[operator]
+        for pred in self.net.decode(prepared, ys.to(self.device), xs.to(self.device), cell):
+            band = ys[row - rows.out_begin :][: pred.shape[2]]
             pixels = pred[0].permute(1, 2, 0).float().cpu().numpy()
             pixels = pixels if colour.shape[2] == 3 else pixels.mean(axis=2, keepdims=True)
             if has_alpha:

@@ -40,11 +40,11 @@ class Objective(nn.Module):
             losses["l_g_gan"] = self.cri_gan(net_d(pred), True, is_disc=False)
         return losses
 
-    def judge_real(self, net_d: nn.Module, batch: TrainBatch) -> Float[Tensor, ""]:
+    def discriminator_real(self, net_d: nn.Module, batch: TrainBatch) -> Float[Tensor, ""]:
         """l_d_real: what the discriminator pays for real images."""
         return self.cri_gan(net_d(_target(batch, self.stage.gan_gt_usm)), True, is_disc=True)
 
-    def judge_fake(self, net_d: nn.Module, pred: Float[Tensor, "b 3 hq wq"]) -> Float[Tensor, ""]:
+    def discriminator_fake(self, net_d: nn.Module, pred: Float[Tensor, "b 3 hq wq"]) -> Float[Tensor, ""]:
         """l_d_fake: what it pays for generated ones, through which no gradient reaches the generator."""
         return self.cri_gan(net_d(pred.detach()), False, is_disc=True)
 

@@ -12,8 +12,8 @@ from realciao.registry import Registry, build
 def _registry(name: str, module: Any, base: type) -> Registry:
     registry = Registry(name)
     for key, cls in vars(module).items():
-        if isinstance(cls, type) and issubclass(cls, base) and cls is not base:
-            registry.register(cls) if key == cls.__name__ else None
+        if isinstance(cls, type) and issubclass(cls, base) and cls is not base and key == cls.__name__:
+            registry.register(cls)
     return registry
 
 
@@ -26,6 +26,14 @@ def build_optimizer(spec: dict[str, Any], where: str, params: Iterable[torch.nn.
     return build(OPTIMIZERS, spec, where, params=[p for p in params if p.requires_grad])
 
 
-def build_scheduler(spec: dict[str, Any] | None, where: str, optimizer: torch.optim.Optimizer) -> LRScheduler:
-    """One of torch.optim.lr_scheduler, stepped once an iteration; without a spec the rate stays what it is."""
-    return build(SCHEDULERS, spec or {"type": "ConstantLR", "factor": 1.0}, where, optimizer=optimizer)
+def build_scheduler(
+    spec: dict[str, Any] | None, where: str, optimizer: torch.optim.Optimizer, total_iter: int
+) -> LRScheduler:
+    """One of torch.optim.lr_scheduler, stepped once an iteration; without a spec the rate stays what it is.
+
+    CosineAnnealingLR's T_max is `total_iter` unless the spec sets it: beyond T_max the rate would rise again.
+    """
+    spec = spec or {"type": "ConstantLR", "factor": 1.0}
+    if spec.get("type") == "CosineAnnealingLR":
+        spec = {"T_max": total_iter, **spec}
+    return build(SCHEDULERS, spec, where, optimizer=optimizer)

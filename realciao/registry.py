@@ -87,6 +87,13 @@ def build(registry: Registry, spec: Any, where: str = "", **runtime: Any) -> Any
         raise error.below(where) from error
 
 
+def complete(registry: Registry, spec: Mapping[str, Any], **runtime: Any) -> dict[str, Any]:
+    """A spec with every default of its class written out, so that it means the same after a default has changed."""
+    parameters = inspect.signature(find(registry, spec["type"])).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in runtime}
+    return {"type": spec["type"], **defaults, **spec}
+
+
 def _check_arguments(cls: Any, given: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:
     """The given arguments converted to their annotated types, after checking names against the signature."""
     parameters = inspect.signature(cls).parameters

@@ -35,12 +35,14 @@ class StageRun:
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
         self.net_g: Any = build_network(options.network_g)
         self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.parameters())
-        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g)]
+        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g, stage.total_iter)]
         self.net_d: Any = None
         if stage.network_d is not None and stage.optim_d is not None:
             self.net_d = build(ARCH_REGISTRY, stage.network_d, f"{where}.network_d")
             self.optim_d: Any = build_optimizer(stage.optim_d, f"{where}.optim_d", self.net_d.parameters())
-            self.schedulers.append(build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_d))
+            self.schedulers.append(
+                build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_d, stage.total_iter)
+            )
         self.objective = Objective(stage, where)
         self.dataset = build_train_set(
             stage.train_data.dataset,
@@ -83,9 +85,9 @@ class StageRun:
         if self.net_d is not None:
             self.net_d.requires_grad_(True)
             # one at a time: spectral normalisation changes its buffers in each pass
-            losses["l_d_real"] = self.objective.judge_real(self.net_d, batch)
+            losses["l_d_real"] = self.objective.discriminator_real(self.net_d, batch)
             backward(losses["l_d_real"])
-            losses["l_d_fake"] = self.objective.judge_fake(self.net_d, pred)
+            losses["l_d_fake"] = self.objective.discriminator_fake(self.net_d, pred)
             backward(losses["l_d_fake"])
             self.optim_d.step()
             self.optim_d.zero_grad()

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object, send_to_device
+from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch import Tensor
 
 from realciao.batch import TrainBatch
@@ -60,7 +60,7 @@ class Trainer:
             raise OptionError("logger.trackers", str(error)) from error
         # all is built before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
-            self.stage_runs = [StageRun(options, index) for index in range(len(options.stages))]
+            self.stage_runs = {index: StageRun(options, index) for index in range(len(options.stages))}
             self.val_sets = {
                 val.name: build_val_set(val.dataset, f"datasets.val.{i}", seed=options.manual_seed)
                 for i, val in enumerate(options.datasets.val)
@@ -92,7 +92,7 @@ class Trainer:
             Interrupted: after SIGINT; the state is saved.
         """
         with self.run.logging(self.accelerator.is_main_process):
-            for record in self._said_while_building:
+            for record in self._said_while_building if self.accelerator.is_main_process else ():
                 logger.handle(record)
             if self.step:
                 logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
@@ -110,7 +110,7 @@ class Trainer:
         self.accelerator.free_memory()
         before = options.stages[index - 1].name if index else None
         pretrained = options.path.pretrain_network_g
-        stage_run = self.stage_runs[index]
+        stage_run = self.stage_runs.pop(index)  # so that its networks leave the device with the stage
         stage_run.start(
             accelerator, self.run.weights_file(before) if before else Path(pretrained) if pretrained else None
         )
@@ -139,7 +139,7 @@ class Trainer:
         since = self.step
         for batch in progress.watch(loader):
             self._seed_step()
-            batch = cast(TrainBatch, send_to_device(batch, accelerator.device))
+            batch = cast(TrainBatch, send_to_device(batch, accelerator.device, non_blocking=True))
             losses = stage_run.step(batch, self.step - first_step)
             sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
             self.step += 1
@@ -208,23 +208,29 @@ class Trainer:
         Raises:
             UserError: the disk is full, or will not have it; what was saved before is still there.
         """
-        if self.accelerator.is_main_process:
-            stage, options = stage_run.stage, self.options
-            notes = {"name": options.name, "stage": stage.name, "step": self.step, "scale_range": options.scale_range}
-            state = {
-                "version": STATE_VERSION,
-                "step": self.step,
-                "next_draw": self.next_draw,
-                "stage": stage_run.state_dict(),
-            }
-            try:
-                for path in self.run.weights_files(stage.name, self.step):
-                    save_weights(stage_run.ema.module, path, **notes)
-                save_state(state, self.run.checkpoints / f"step_{self.step}")
-            except (OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
-                problem = f"step {self.step} could not be saved ({error})".splitlines()[0]
-                raise UserError(f"{self.run.root}: {problem}; make room and go on with --auto_resume") from error
-        self.accelerator.wait_for_everyone()
+        problem = [self._try_to_save(stage_run) if self.accelerator.is_main_process else ""]
+        broadcast_object_list(problem)  # every process stops where one cannot go on
+        if problem[0]:
+            raise UserError(problem[0])
+
+    def _try_to_save(self, stage_run: StageRun) -> str:
+        """Saves, on the main process, and says what went wrong."""
+        stage, options = stage_run.stage, self.options
+        notes = {"name": options.name, "stage": stage.name, "step": self.step, "scale_range": options.scale_range}
+        state = {
+            "version": STATE_VERSION,
+            "step": self.step,
+            "next_draw": self.next_draw,
+            "stage": stage_run.state_dict(),
+        }
+        try:
+            for path in self.run.weights_files(stage.name, self.step):
+                save_weights(stage_run.ema.module, path, **notes)
+            save_state(state, self.run.checkpoints / f"step_{self.step}")
+        except (UserError, OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
+            problem = f"step {self.step} could not be saved ({error})".splitlines()[0]
+            return f"{self.run.root}: {problem}; make room and go on with --auto_resume"
+        return ""
 
     def _asked_to_stop(self) -> bool:
         """Whether any process got the signal; they all stop after the same step."""

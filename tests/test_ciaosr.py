@@ -82,6 +82,16 @@ def test_a_grid_of_queries_equals_the_same_points_one_by_one() -> None:
     torch.testing.assert_close(grid, points, rtol=0, atol=0)
 
 
+def test_bands_are_the_grid_and_no_larger_than_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realciao.archs.ciaosr_arch.QUERIES_PER_BAND", {"cpu": 60})
+    net = make_net()
+    prepared = net.prepare(torch.rand(1, 3, 7, 6, dtype=torch.float64))
+    ys, xs, cell = make_axis(17), make_axis(19), make_cell((17, 19))[None]
+    bands = list(net.decode(prepared, ys, xs, cell))
+    assert max(band.shape[2] * band.shape[3] for band in bands) <= 60
+    torch.testing.assert_close(torch.cat(bands, dim=2), net.query_grid(prepared, ys, xs, cell), rtol=0, atol=1e-12)
+
+
 def test_queries_in_chunks_equal_all_at_once_and_a_batch_equals_its_samples() -> None:
     net = make_net()
     lq = torch.rand(2, 3, 8, 9, dtype=torch.float64)
@@ -123,6 +133,33 @@ def test_the_residual_is_bilinear_interpolation() -> None:
     lq = torch.rand(1, 3, 9, 11)
     expected = torch.nn.functional.interpolate(lq, (23, 31), mode="bilinear", align_corners=False)
     torch.testing.assert_close(net.upscale(lq, (23, 31)), expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("non_local", [[], [2]])
+def test_half_precision_stays_near_single(non_local: list[int]) -> None:
+    net = make_net(torch.float32, non_local_scales=non_local)
+    lq = torch.rand(1, 3, 40, 200)  # wide enough for a coordinate in bfloat16 to be off by a pixel
+    exact = net.upscale(lq, (80, 400))
+    half = net.bfloat16().upscale(lq.bfloat16(), (80, 400)).float()
+    assert (half - exact).abs().mean() < 5e-3
+    assert (half - exact).abs().max() < 5e-2
+
+
+def test_the_spec_of_a_network_names_every_default() -> None:
+    spec = make_net().spec
+    assert spec["encoder"] == {**EDSR, "res_scale": 1.0}
+    assert {"type", "hidden", "non_local_scales", "local_size", "neighbours"} == spec["decoder"].keys()
+
+
+def test_the_reach_is_how_far_a_change_of_one_pixel_is_seen() -> None:
+    net = make_net(torch.float64)
+    lq = torch.rand(1, 3, 1, 41, dtype=torch.float64)
+    changed = lq.clone()
+    changed[..., 20] += 0.1
+    seen = (net.upscale(changed, (1, 41)) - net.upscale(lq, (1, 41))).abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    assert net.reach_px is not None
+    assert (seen - 20).abs().max() <= net.reach_px
+    assert make_net(non_local_scales=[2]).reach_px is None
 
 
 def test_the_published_baseline_has_the_published_number_of_parameters() -> None:

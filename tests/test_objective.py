@@ -40,8 +40,8 @@ def test_the_vanilla_gan_losses_are_binary_cross_entropy(batch: Any) -> None:
     net_d, pred = nn.Conv2d(3, 1, 3), torch.rand(1, 3, 8, 8, requires_grad=True)
     softplus = nn.functional.softplus
     torch.testing.assert_close(objective.generator(pred, batch, net_d)["l_g_gan"], 0.1 * softplus(-net_d(pred)).mean())
-    torch.testing.assert_close(objective.judge_real(net_d, batch), softplus(-net_d(batch["gt"])).mean())
-    fake = objective.judge_fake(net_d, pred)
+    torch.testing.assert_close(objective.discriminator_real(net_d, batch), softplus(-net_d(batch["gt"])).mean())
+    fake = objective.discriminator_fake(net_d, pred)
     torch.testing.assert_close(fake, softplus(net_d(pred)).mean())
     fake.backward()
     assert pred.grad is None

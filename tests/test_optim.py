@@ -1,5 +1,7 @@
 """Optimizers and schedules are torch's, by name."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -24,13 +26,24 @@ def test_a_schedule_follows_its_closed_form_and_without_one_the_rate_stays() -> 
         (None, [1.0] * 6),
     ):
         optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
-        scheduler = build_scheduler(spec, "scheduler", optimizer)
+        scheduler = build_scheduler(spec, "scheduler", optimizer, 6)
         rates = []
         for _ in range(6):
             rates.append(scheduler.get_last_lr()[0])
             optimizer.step()
             scheduler.step()
         assert rates == expected
+
+
+def test_a_cosine_ends_with_the_stage_whatever_its_length() -> None:
+    for total_iter in (10, 37):
+        optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+        scheduler = build_scheduler({"type": "CosineAnnealingLR", "eta_min": 0.1}, "s", optimizer, total_iter)
+        for step in range(1, total_iter + 1):
+            optimizer.step()
+            scheduler.step()
+            expected = 0.1 + 0.9 * (1 + math.cos(math.pi * step / total_iter)) / 2
+            assert scheduler.get_last_lr()[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

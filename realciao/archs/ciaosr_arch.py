@@ -1,7 +1,7 @@
 """The network: an encoder, a decoder, and what lies around them (mean and standard deviation, the bilinear residual)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -9,13 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from realciao.coords import make_axis, make_cell
-from realciao.registry import ARCH_REGISTRY, build
+from realciao.coords import Frame, make_axis, make_cell, to_tile
+from realciao.registry import ARCH_REGISTRY, build, complete
 
-Frame = tuple[int, int, int, int]
-
-QUERIES_PER_CHUNK = 2**12
-"""Queries decoded at a time: few enough that what one layer hands to the next stays in the processor's cache."""
+QUERIES_PER_BAND = {"cpu": 2**12}
+"""Queries decoded at a time, by device: on a CPU, so few that what one layer hands to the next stays in its cache."""
+QUERIES_PER_BAND_ELSEWHERE = 2**17
 
 
 def is_dense(lq_size: Sequence[int], size: Sequence[int]) -> bool:
@@ -55,19 +54,31 @@ class CiaoSR(nn.Module):
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
+        self.encoder: Any = build(ARCH_REGISTRY, encoder, "encoder")
+        runtime = {"feat_dim": self.encoder.out_dim}
+        self.decoder: Any = build(ARCH_REGISTRY, decoder, "decoder", **runtime)
         self.spec = {
             "type": "CiaoSR",
-            "encoder": dict(encoder),
-            "decoder": dict(decoder),
+            "encoder": complete(ARCH_REGISTRY, encoder),
+            "decoder": complete(ARCH_REGISTRY, decoder, **runtime),
             "res": res,
             "rgb_mean": list(rgb_mean),
             "rgb_std": list(rgb_std),
         }
-        self.encoder = build(ARCH_REGISTRY, encoder, "encoder")
-        self.decoder = build(ARCH_REGISTRY, decoder, "decoder", feat_dim=self.encoder.out_dim)
         self.res = res
         self.register_buffer("mean", torch.tensor(rgb_mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(rgb_std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def multiple(self) -> int:
+        """The grid, in LR pixels, on which tiles must begin."""
+        return self.encoder.multiple
+
+    @property
+    def reach_px(self) -> int | None:
+        """How far an LR pixel can influence the result, in LR pixels; None where there is no bound."""
+        reaches = (self.encoder.reach_px, self.decoder.reach_px)
+        return None if None in reaches else sum(reaches)
 
     def forward(
         self, lq: Float[Tensor, "b 3 h w"], coord: Float[Tensor, "b hq wq 2"], cell: Float[Tensor, "b 2"]
@@ -107,21 +118,27 @@ class CiaoSR(nn.Module):
     ) -> Float[Tensor, "b 3 hq wq"]:
         """Adds the residual and goes back to RGB."""
         if self.res:
-            top, left, height, width = prepared.frame
-            h, w = prepared.lq.shape[2:]
-            ratio, origin = coord.new_tensor([height / h, width / w]), coord.new_tensor([2 * top / h, 2 * left / w])
-            in_tile = (coord + 1) * ratio - origin - 1
-            # coord is (y, x), grid_sample wants (x, y)
-            grid = in_tile.flip(-1).to(prepared.lq.dtype)
-            pred = pred + F.grid_sample(prepared.lq, grid, padding_mode="border", align_corners=False)
+            height, width = prepared.lq.shape[2:]
+            # coord is (y, x), grid_sample wants (x, y); in half precision it would be off by whole pixels
+            grid = to_tile(coord, prepared.frame, (height, width)).flip(-1)
+            exact = torch.promote_types(prepared.lq.dtype, torch.float32)
+            pred = pred + F.grid_sample(
+                prepared.lq.to(exact), grid.to(exact), padding_mode="border", align_corners=False
+            )
         return pred * self.std + self.mean
+
+    def decode(
+        self, prepared: Prepared, ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"], cell: Float[Tensor, "b 2"]
+    ) -> Iterator[Float[Tensor, "b 3 band wq"]]:
+        """`query_grid` in bands of rows, top to bottom, of as many queries as suit the device."""
+        queries = QUERIES_PER_BAND.get(ys.device.type, QUERIES_PER_BAND_ELSEWHERE)
+        for band in ys.split(max(1, queries // len(xs))):
+            yield self.query_grid(prepared, band, xs, cell)
 
     @torch.inference_mode()
     def upscale(self, lq: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:
-        """The whole image at `size` (height, width), clamped to [0, 1]; decoded in bands of rows, so memory stays bounded."""
+        """The whole image at `size` (height, width), clamped to [0, 1]."""
         prepared = self.prepare(lq, dense=is_dense(lq.shape[2:], size))
         ys, xs = make_axis(size[0], lq.device), make_axis(size[1], lq.device)
         cell = make_cell(size, lq.device).expand(len(lq), -1)
-        rows = max(1, QUERIES_PER_CHUNK // size[1])
-        bands = [self.query_grid(prepared, band, xs, cell) for band in ys.split(rows)]
-        return torch.cat(bands, dim=2).clamp(0, 1)
+        return torch.cat(list(self.decode(prepared, ys, xs, cell)), dim=2).clamp(0, 1)

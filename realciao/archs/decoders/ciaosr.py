@@ -16,16 +16,14 @@ from torch import Tensor, nn
 from realciao.archs.cells import AxisCells, NeighbourRule, axis_cells
 from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
 from realciao.archs.mlp import MLP
+from realciao.coords import Frame
 from realciao.registry import ARCH_REGISTRY
-
-Frame = tuple[int, int, int, int]
 
 
 class Prepared(NamedTuple):
     """What the decoder keeps of one image (or tile), one row an LR pixel."""
 
     frame: Frame
-    """(top, left, H, W): where the tile lies in the full image and how large that is, in LR pixels."""
     size: tuple[int, int]
     """Height and width of the tile."""
     value: Float[Tensor, "b hw f"]
@@ -66,6 +64,8 @@ class CiaoSRDecoder(nn.Module):
             raise ValueError(f"non_local_scales must be different numbers out of 2, 3, 4, got {list(non_local_scales)}")
         if local_size not in (1, 2):
             raise ValueError(f"local_size must be 1 or 2, got {local_size}")
+        # a query reads the neighbours of its cell, and each of them the cells around it
+        self.reach_px = None if non_local_scales else local_size
         self.local_size = local_size
         self.neighbours: NeighbourRule = neighbours
         key_dim = 9 * feat_dim

@@ -36,7 +36,9 @@ class CrossScaleAttention(nn.Module):
         self.register_buffer("escape_NaN", torch.tensor([MIN_NORM]))
         # the released checkpoints hold `down` (for scale 2) whatever their scales
         for scale in sorted({2, *self.scales}):
-            self.add_module(self._down_name(scale), nn.Conv2d(channels, channels, 3, stride=scale, padding=1))
+            down = nn.Conv2d(channels, channels, 3, stride=scale, padding=1)
+            # parameters without a gradient must say so, or distributed training waits for one
+            self.add_module(self._down_name(scale), down.requires_grad_(scale in self.scales))
 
     @staticmethod
     def _down_name(scale: int) -> str:
