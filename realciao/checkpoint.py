@@ -22,7 +22,7 @@ def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
 
     Args:
         net: made by `build_network`; its `spec` says how to make it again.
-        path: the folder must exist; the file appears whole or not at all.
+        path: the file appears whole or not at all.
         **notes: JSON values, e.g. scale_range=[1, 4], step=800, licence="Apache-2.0", data="...".
     """
     header = {"format": FORMAT, "spec": net.spec, **notes}
@@ -114,7 +114,6 @@ def load_tensors(net: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
 
 def save_state(state: dict[str, Any], folder: Path) -> None:
     """Writes the state of a run (nested dicts of tensors and plain values) as `folder/state.pt`, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "state.pt") as temporary:
         torch.save(state, temporary)
 

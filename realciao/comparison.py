@@ -2,10 +2,12 @@
 
 import json
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +17,7 @@ from realciao.errors import OptionError, UserError
 from realciao.files import atomic_write
 from realciao.image import from_float, read_rgb, write_image
 from realciao.inference import Upscaler
+from realciao.markdown import number, table
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
 from realciao.options import Compare, Options
@@ -40,35 +43,42 @@ class Result(NamedTuple):
     image: Picture
 
 
-def compare(options: Options, run: RunFolder) -> None:
+def compare(options: Options, run: RunFolder, device: str | torch.device) -> None:
     """Upscales the photo of `options.compare` by bicubic and by each stage, and writes what came out into the run's folder.
 
     comparison.png holds the same crop of each, one row a scale; comparison.md the scores on the photo, and those of each
     stage's last validation; upscaled/ the photo by the last stage, whole.
 
     Raises:
-        UserError: the photo cannot be read.
+        UserError: the photo cannot be read, or a file cannot be written.
     """
     if options.compare is None:
         return
     path, photo = read_photo(options.compare)
     logger.info("comparing on %s, %d x %d", path.name, photo.shape[1], photo.shape[0])
-    upscalers = {stage.name: Upscaler.from_file(run.weights_file(stage.name)) for stage in options.stages}
+    labels = stage_labels(options)
+    upscalers = {labels[name]: Upscaler.from_file(run.weights_file(name), device) for name in labels}
     results = []
     for scale in options.compare.scales:
         results.append(Result("bicubic", scale, upscale_bicubic(photo, scaled_size(photo.shape[:2], scale))))
-        results += [Result(name, scale, upscaler.upscale(photo, scale)) for name, upscaler in upscalers.items()]
+        results += [Result(label, scale, upscaler.upscale(photo, scale)) for label, upscaler in upscalers.items()]
         large = run.upscaled / f"{path.stem}_x{scale:g}.png"
         write_image(large, from_float(results[-1].image, np.dtype(np.uint8)))
         logger.info("upscaled to %d x %d: %s", *results[-1].image.shape[1::-1], large)
     write_image(run.picture, draw_picture(photo, results))
-    text = _photo_table(path.name, results, [build_metric(name) for name in PHOTO_METRICS])
-    text = "\n".join([*_notes(options), *_pair_table(run), *text, ""])
+    rows = [json.loads(line) for line in run.metrics_file.read_text(encoding="utf-8").splitlines()]
+    photo_table = _photo_table(path.name, results, [build_metric(name) for name in PHOTO_METRICS])
+    text = "\n\n".join([*_notes(options), *pair_tables(rows, labels), photo_table]) + "\n"
     atomic_write(run.table, text)
     logger.info("\n%s", text)
     logger.info("weights: %s", run.models / "net_g_latest.safetensors")
     logger.info("picture: %s", run.picture)
     logger.info("table:   %s", run.table)
+
+
+def stage_labels(options: Options) -> dict[str, str]:
+    """What the picture and the table call each stage, by its name."""
+    return {stage.name: f"stage {n} ({stage.name})" for n, stage in enumerate(options.stages, start=1)}
 
 
 def read_photo(compare: Compare) -> tuple[Path, Picture]:
@@ -123,31 +133,36 @@ def _panel(crop: Picture, label: str, nearest: bool) -> UInt8[np.ndarray, "h w 3
 def _notes(options: Options) -> list[str]:
     specs = [stage.perceptual_opt for stage in options.stages if stage.perceptual_opt]
     if any(spec.get("vgg_weights") == "random" for spec in specs):
-        return ["The perceptual loss used RANDOM VGG features: this run shows the way, not what the method can do.", ""]
+        return ["The perceptual loss used RANDOM VGG features: this run shows the way, not what the method can do."]
     return []
 
 
-def _pair_table(run: RunFolder) -> list[str]:
-    """Each stage's last validation, as Markdown; bicubic's scores of the same items in the first row."""
-    last: dict[str, dict[str, dict[str, float]]] = {}
-    for line in run.metrics_file.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+def pair_tables(rows: Iterable[dict[str, Any]], labels: dict[str, str]) -> list[str]:
+    """Each stage's last validation on each set, as Markdown; bicubic's scores of the same items in the first row.
+
+    Args:
+        rows: of metrics.jsonl; a score is None where it is no finite number, and absent where it was not measured.
+        labels: of the stages, by name.
+    """
+    last: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in rows:
         if "val" in row:
             last.setdefault(row["val"], {})[row["stage"]] = row
-    lines = []
-    for name, stages in last.items():
-        first = next(iter(stages.values()))
-        metrics = [key.removesuffix("_bicubic") for key in first if key.endswith("_bicubic")]
-        methods = {"bicubic": {m: first[f"{m}_bicubic"] for m in metrics}, **stages}
-        lines += [f"Validation set `{name}`:", "", *_markdown(metrics, methods), ""]
-    return lines
+    return [f"Validation set `{name}`:\n\n{_pair_table(stages, labels)}" for name, stages in last.items()]
 
 
-def _photo_table(name: str, results: list[Result], metrics: list[Metric]) -> list[str]:
+def _pair_table(stages: dict[str, dict[str, Any]], labels: dict[str, str]) -> str:
+    scores = {key: score for row in stages.values() for key, score in row.items()}
+    bicubic = {key.removesuffix("_bicubic"): scores[key] for key in scores if key.endswith("_bicubic")}
+    methods = {"bicubic": bicubic, **{label: stages[name] for name, label in labels.items() if name in stages}}
+    return _score_table(list(bicubic), methods)
+
+
+def _photo_table(name: str, results: list[Result], metrics: list[Metric]) -> str:
     scores = {f"{r.method} x{r.scale:g}": {m.name: m(r.image) for m in metrics} for r in results}
-    return [f"The photo {name} (lower is better):", "", *_markdown([m.name for m in metrics], scores)]
+    return f"The photo {name} (lower is better):\n\n{_score_table([m.name for m in metrics], scores)}"
 
 
-def _markdown(columns: list[str], rows: dict[str, dict[str, float]]) -> list[str]:
-    lines = [f"| method | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
-    return lines + [f"| {name} | {' | '.join(f'{row[c]:.3f}' for c in columns)} |" for name, row in rows.items()]
+def _score_table(columns: Sequence[str], methods: Mapping[str, Mapping[str, float | None]]) -> str:
+    lines = [[method, *(number(scores.get(column)) for column in columns)] for method, scores in methods.items()]
+    return table(["method", *columns], lines)

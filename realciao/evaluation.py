@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float
 
 from realciao.errors import UserError
-from realciao.image import ImageError, read_rgb
+from realciao.image import ImageError, read_rgb, size_text
 from realciao.image_paths import list_images
 from realciao.metrics import build_metric, find_metric
-from realciao.metrics.metric import Metric, size_text
+from realciao.metrics.metric import Metric
 
 Progress = Callable[[int, int, str], None]
 """Called after each image with how many are done, how many there are, and its name."""
@@ -153,7 +153,7 @@ class _GroundTruths:
             raise UserError(f"it has several ground truths: {', '.join(str(path) for path in found)}")
         truth = read_rgb((same or found)[0])
         if truth.shape[:2] != shape[:2]:
-            raise UserError(f"it is {shape[1]}x{shape[0]} and its ground truth is {size_text(truth)}")
+            raise UserError(f"it is {size_text(shape)} and its ground truth is {size_text(truth.shape)}")
         return truth
 
     def without_result(self, names: Iterable[str]) -> list[str]:
@@ -182,7 +182,7 @@ def _score_file(result: Evaluation, name: str, truths: _GroundTruths | None) -> 
         if math.isnan(scores.get(metric.name, 0.0)):
             small = min(pred.shape[:2]) < metric.smallest_px
             reason = f"smaller than {metric.smallest_px} px" if small else "it has no detail to measure"
-            result.failures.append(Failure(name, f"{metric.name} gives no number ({size_text(pred)}: {reason})"))
+            result.failures.append(Failure(name, f"{metric.name} gives no number ({size_text(pred.shape)}: {reason})"))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from realciao.errors import UserError
 from realciao.evaluation import Evaluation
 from realciao.files import atomic_write
+from realciao.markdown import number, table
 from realciao.metrics.metric import Metric
 
 
@@ -22,12 +22,15 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     Raises:
         UserError: the folder cannot be made or written to.
     """
+    folder = Path(folder)
     texts = {
-        "metrics.csv": _csv(evaluation),
-        "metrics.json": json.dumps(to_json(evaluation), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-        "metrics.md": _markdown(evaluation),
+        folder / "metrics.csv": _csv(evaluation),
+        folder / "metrics.json": json.dumps(to_json(evaluation), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        folder / "metrics.md": _markdown(evaluation),
     }
-    return [_write(Path(folder) / name, text) for name, text in texts.items()]
+    for path, text in texts.items():
+        atomic_write(path, text)
+    return list(texts)
 
 
 def check_folder(folder: str | Path) -> None:
@@ -58,9 +61,9 @@ def summary_table(evaluation: Evaluation) -> str:
     lines = []
     for metric in evaluation.metrics:
         summary = evaluation.summary(metric)
-        means = [_number(summary.mean), str(summary.n), _number(summary.mean_valid), str(summary.n_valid)]
+        means = [number(summary.mean), str(summary.n), number(summary.mean_valid), str(summary.n_valid)]
         lines.append([_heading(metric), *means, metric.implementation])
-    return _table(["metric", "mean", "images", "valid mean", "valid images", "measured by"], lines)
+    return table(["metric", "mean", "images", "valid mean", "valid images", "measured by"], lines)
 
 
 def _csv(evaluation: Evaluation) -> str:
@@ -92,33 +95,13 @@ def _markdown(evaluation: Evaluation) -> str:
     lines = [
         [row.image, f"{row.width} x {row.height}"]
         + [
-            _number(row.scores.get(metric.name, math.nan)) + ("" if metric.sound((row.height, row.width)) else "*")
+            number(row.scores.get(metric.name)) + ("" if metric.sound((row.height, row.width)) else "*")
             for metric in evaluation.metrics
         ]
         for row in evaluation.rows
     ]
-    return "\n\n".join([*parts, "## Images", _table(header, lines)]) + "\n"
+    return "\n\n".join([*parts, "## Images", table(header, lines)]) + "\n"
 
 
 def _heading(metric: Metric) -> str:
     return f"{metric.name} {'↓' if metric.lower_better else '↑'}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:.4f}"
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [[cell.replace("|", "\\|") for cell in line] for line in (header, *lines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    rows.insert(1, ["-" * width for width in widths])
-    return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
-
-
-def _write(path: Path, text: str) -> Path:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, text)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-    return path

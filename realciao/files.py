@@ -6,23 +6,32 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from realciao.errors import UserError
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; what is written there takes the place of `path` when the block ends well.
 
     A reader, a crash or a full disk never sees half a file: the content is on the disk before the name is changed, and a block
-    that fails leaves what was there before.
+    that fails leaves what was there before. The folder is made if missing.
+
+    Raises:
+        UserError: the file cannot be written; any OSError of the block counts as that.
     """
     path = Path(path)
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong before is what the user must hear
+            temporary.unlink(missing_ok=True)
 
 
 def atomic_write(path: str | Path, data: bytes | str) -> None:

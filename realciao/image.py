@@ -14,8 +14,11 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, Shaped
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
+from torch import Tensor
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
@@ -27,6 +30,7 @@ MAX_PIXELS = 500_000_000
 
 # others that Pillow knows (EPS) run programs
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _PNG_END = b"IEND\xaeB`\x82"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _FORMAT_OF = {
@@ -79,10 +83,23 @@ def read_image(path: str | Path, *, allow_truncated: bool = False) -> AnyImage:
 
 def read_rgb(path: str | Path, *, allow_truncated: bool = False) -> Float[np.ndarray, "h w 3"]:
     """Decodes a file to float32 RGB in [0, 1]: grey is repeated, alpha dropped. Raises as read_image does."""
-    image = to_float(read_image(path, allow_truncated=allow_truncated))
-    image = image[:, :, None] if image.ndim == 2 else image
-    colour = image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, axis=2)
-    return np.ascontiguousarray(colour)
+    return to_rgb(read_image(path, allow_truncated=allow_truncated))
+
+
+def read_size(path: str | Path) -> tuple[int, int]:
+    """Height and width of what read_image returns; the header alone is read where it suffices. Raises as read_image does."""
+    try:
+        with _decoders(allow_truncated=False), Image.open(path, formats=_FORMATS) as opened:
+            return _upright_size(opened)
+    except Exception:  # either broken, which read_image says best, or a kind that Pillow does not know
+        height, width = read_image(path).shape[:2]
+        return height, width
+
+
+def to_rgb(image: AnyImage) -> Float[np.ndarray, "h w 3"]:
+    """Contiguous float32 RGB in [0, 1]: grey is repeated, alpha dropped."""
+    image = to_float(image if image.ndim == 3 else image[:, :, None])
+    return np.ascontiguousarray(image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, axis=2))
 
 
 def to_float(image: AnyImage) -> Float[np.ndarray, "h w *c"]:
@@ -98,6 +115,28 @@ def from_float(image: Float[np.ndarray, "h w *c"], dtype: np.dtype | type) -> An
     if np.dtype(dtype) == np.float32:
         return clipped
     return np.rint(clipped * np.float32(_levels(dtype))).astype(dtype)
+
+
+def to_tensor(image: Float[np.ndarray, "h w c"]) -> Float[Tensor, "1 c h w"]:
+    """The image as a batch of one; it shares the memory."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
+
+
+def to_array(batch: Float[Tensor, "1 c h w"]) -> Float[np.ndarray, "h w c"]:
+    """The one image of a batch, float32."""
+    return batch[0].permute(1, 2, 0).float().cpu().numpy()
+
+
+def size_text(size: tuple[int, ...]) -> str:
+    """`640x480` (width x height) for messages, from (height, width, ...)."""
+    return f"{size[1]}x{size[0]}"
+
+
+def upscale_bicubic(lq: Float[np.ndarray, "h w 3"], size: tuple[int, int]) -> Float[np.ndarray, "H W 3"]:
+    """Bicubic interpolation (a = -0.5, Pillow's and MATLAB's), clipped to [0, 1]."""
+    # torch takes a = -0.5 with antialias, which in upscaling changes nothing else
+    large = torch.nn.functional.interpolate(to_tensor(lq), size, mode="bicubic", antialias=True, align_corners=False)
+    return to_array(large.clamp(0, 1))
 
 
 def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None:
@@ -121,13 +160,13 @@ def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None
     try:
         data = _encode(_storable(image, file_format), file_format, quality)
     except (OSError, ValueError, cv2.error) as error:
-        size = f"{image.shape[1]}x{image.shape[0]}"
-        raise ImageError(path, f"{file_format} cannot hold this {size} image ({_one_line(error)})") from error
+        raise ImageError(
+            path, f"{file_format} cannot hold this {size_text(image.shape)} image ({_one_line(error)})"
+        ) from error
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(path, data)
-    except OSError as error:
-        raise ImageError(path, f"cannot be written ({error.strerror or error})") from error
+    except UserError as error:
+        raise ImageError(path, str(error).removeprefix(f"{path}: ")) from error
 
 
 def _levels(dtype: np.dtype | type) -> int:
@@ -176,8 +215,7 @@ def _decode(data: bytes, allow_truncated: bool) -> AnyImage:
             return _decode_deep(data)
         raise
     with opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError(f"{opened.width}x{opened.height} are more than {MAX_PIXELS} pixels")
+        _check_pixels(opened)
         if opened.format == "PNG" and _PNG_END not in data and not allow_truncated:
             raise ValueError("the file is truncated")  # where only the end mark is gone, Pillow says nothing
         deep = _has_deep_colour(opened)
@@ -189,9 +227,27 @@ def _decode(data: bytes, allow_truncated: bool) -> AnyImage:
         return _turn_upright(_decode_deep(data), orientation)
 
 
+def _check_pixels(opened: Image.Image) -> None:
+    if opened.width * opened.height > MAX_PIXELS:
+        raise ValueError(f"{opened.width}x{opened.height} are more than {MAX_PIXELS} pixels")
+
+
+def _upright_size(opened: Image.Image) -> tuple[int, int]:
+    _check_pixels(opened)
+    width, height = opened.size
+    if isinstance(
+        opened, TiffImageFile
+    ):  # some versions of Pillow turn the size of a TIFF, and of it alone, themselves
+        width, height = int(opened.tag_v2[IMAGEWIDTH]), int(opened.tag_v2[IMAGELENGTH])
+    # asking a PNG without the chunk for its EXIF data decodes it
+    has_exif = opened.format != "PNG" or "exif" in opened.info
+    turned = has_exif and opened.getexif().get(ExifTags.Base.Orientation) in _TURNED
+    return (width, height) if turned else (height, width)
+
+
 def _turn_upright(image: AnyImage, orientation: int) -> AnyImage:
     """Undoes EXIF orientation 1 to 8: a transposition from 5 on, then flips of rows and of columns."""
-    image = image.swapaxes(0, 1) if orientation in (5, 6, 7, 8) else image
+    image = image.swapaxes(0, 1) if orientation in _TURNED else image
     image = image[::-1] if orientation in (3, 4, 7, 8) else image
     image = image[:, ::-1] if orientation in (2, 3, 6, 7) else image
     return np.ascontiguousarray(image)

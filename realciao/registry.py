@@ -113,7 +113,7 @@ def _check_arguments(cls: Any, given: dict[str, Any], runtime: dict[str, Any]) -
 def _type_hints(cls: Any, parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
     """The annotated types; where there is none (BasicSR annotates nothing), what the default's type tells."""
     try:
-        annotated = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+        annotated = typing.get_type_hints(cls.__init__ if inspect.isclass(cls) else cls, include_extras=True)
     except (NameError, TypeError):  # annotations that only a type checker can resolve
         annotated = {}
     told = {bool: bool, int: int | float, float: float, str: str | None}  # the int 1 is often the default of a factor

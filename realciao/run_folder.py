@@ -39,7 +39,7 @@ class RunFolder:
         """Makes the folder ready and returns the checkpoint to go on from, or None for a fresh start.
 
         Raises:
-            UserError: the folder holds a run and neither flag says what to do with it, or it cannot be made.
+            UserError: the folder holds a run and neither flag says what to do with it, or it cannot be written.
         """
         checkpoint = self.newest_checkpoint() if auto_resume else None
         if self.options_file.exists() and not auto_resume:
@@ -49,11 +49,7 @@ class RunFolder:
                     "--set name=OTHER starts another"
                 )
             self._clear()
-        try:
-            self.models.mkdir(parents=True, exist_ok=True)
-            atomic_write(self.options_file, dump_options(options))
-        except OSError as error:
-            raise UserError(f"{self.root}: cannot write the run's folder ({error.strerror})") from error
+        atomic_write(self.options_file, dump_options(options))
         self._forget_rows_after(int(checkpoint.name.removeprefix("step_")) if checkpoint else 0)
         return checkpoint
 
@@ -73,8 +69,12 @@ class RunFolder:
     def write_row(self, row: dict[str, Any]) -> None:
         """Appends a line to metrics.jsonl; a number that JSON lacks (inf) becomes null."""
         numbers = {key: value for key, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
-        with open(self.metrics_file, "a", encoding="utf-8") as file:
-            file.write(json.dumps(dict.fromkeys(row) | numbers, allow_nan=False) + "\n")
+        line = json.dumps(dict.fromkeys(row) | numbers, allow_nan=False)
+        try:
+            with open(self.metrics_file, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise UserError(f"{self.metrics_file}: cannot be written ({error.strerror})") from error
 
     @contextlib.contextmanager
     def logging(self, is_main_process: bool) -> Iterator[None]:

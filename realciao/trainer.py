@@ -103,7 +103,7 @@ class Trainer:
             self.accelerator.end_training()
             if self.options.compare and self.accelerator.is_main_process:
                 _share_cores(self.accelerator, loader_workers=0)
-                compare(self.options, self.run)
+                compare(self.options, self.run, self.accelerator.device)
 
     def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
         options, accelerator = self.options, self.accelerator
@@ -154,7 +154,7 @@ class Trainer:
             if done or stop or self.step % options.logger.save_every == 0:
                 self._save(stage_run)
             if done and stage_run.dataset.skipped:
-                logger.warning("%d training files could not be read and were skipped", stage_run.dataset.skipped)
+                logger.warning("%d training files could not be used and were skipped", stage_run.dataset.skipped)
             if stop:
                 where = f"step {self.step} of {options.total_iter}"
                 raise Interrupted(f"interrupted: {where} is saved in {self.run.checkpoints}")

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import nn
 
 from realciao.batch import EvalItem
+from realciao.evaluation import score
+from realciao.image import to_array, to_tensor, upscale_bicubic
 from realciao.metrics.metric import Metric
 
 Scores = dict[str, float]
@@ -31,22 +32,10 @@ def means(rows: Sequence[Scores]) -> Scores:
     return {name: float(np.nanmean([row.get(name, np.nan) for row in rows])) for name in names}
 
 
-def upscale_bicubic(lq: Float[np.ndarray, "h w 3"], size: tuple[int, int]) -> Float[np.ndarray, "H W 3"]:
-    """Bicubic interpolation (a = -0.5, Pillow's and MATLAB's), clipped to [0, 1]."""
-    tensor = torch.from_numpy(lq).permute(2, 0, 1)[None]
-    # torch takes a = -0.5 with antialias, which in upscaling changes nothing else
-    large = torch.nn.functional.interpolate(tensor, size, mode="bicubic", antialias=True, align_corners=False)
-    return large[0].permute(1, 2, 0).clamp(0, 1).numpy()
-
-
 def _score(net: nn.Module, item: EvalItem, metrics: Sequence[Metric], device: torch.device) -> Scores:
     gt = item.get("gt")
-    possible = [metric for metric in metrics if gt is not None or not metric.needs_gt]
-    if not possible:
+    if not any(gt is not None or not metric.needs_gt for metric in metrics):
         return {}
-    lq = torch.from_numpy(item["lq"]).permute(2, 0, 1)[None].to(device)
-    pred = net.upscale(lq, item["size"])[0].permute(1, 2, 0).float().cpu().numpy()  # type: ignore[operator]
-    bicubic = upscale_bicubic(item["lq"], item["size"])
-    return {metric.name: metric(pred, gt) for metric in possible} | {
-        f"{metric.name}_bicubic": metric(bicubic, gt) for metric in possible
-    }
+    pred = to_array(net.upscale(to_tensor(item["lq"]).to(device), item["size"]))  # type: ignore[operator]
+    bicubic = score(upscale_bicubic(item["lq"], item["size"]), gt, metrics)
+    return score(pred, gt, metrics) | {f"{name}_bicubic": value for name, value in bicubic.items()}

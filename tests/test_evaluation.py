@@ -18,8 +18,7 @@ from realciao.image import write_image
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
 
-SHARED = Path(os.environ.get("REALCIAO_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-SET5 = SHARED / "data" / "test" / "Set5" / "HR"
+SET5 = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "test" / "Set5" / "HR"
 
 
 class Sides(Metric):

@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
 import realciao.image
-from realciao.image import AnyImage, ImageError, from_float, read_image, read_rgb, to_float, write_image
+from realciao.image import (
+    AnyImage,
+    ImageError,
+    from_float,
+    read_image,
+    read_rgb,
+    read_size,
+    to_array,
+    to_float,
+    to_tensor,
+    upscale_bicubic,
+    write_image,
+)
 
 PHOTO = Path(skimage.__file__).parent / "data" / "chelsea.png"
 DEPTHS = {"uint8": np.uint8, "uint16": np.uint16, "float32": np.float32}
@@ -318,3 +330,44 @@ def test_pillow_still_reads_what_is_written(tmp_path: Path) -> None:
     image = _random("uint8", 4)
     write_image(tmp_path / "a.tiff", image)
     assert np.array_equal(np.array(Image.open(io.BytesIO((tmp_path / "a.tiff").read_bytes()))), image)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_in_the_header_is_that_of_the_decoded_image(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.new("RGB", (20, 10)).save(path, **({} if suffix == "bmp" else {"exif": exif}))
+    assert read_size(path) == read_image(path).shape[:2]
+
+
+def test_bicubic_is_pillows() -> None:
+    image = np.random.default_rng(0).random((12, 10, 3), np.float32)
+    ours = upscale_bicubic(image, (29, 31))
+    channels = [Image.fromarray(image[:, :, c]).resize((31, 29), Image.Resampling.BICUBIC) for c in range(3)]
+    np.testing.assert_allclose(ours, np.stack(channels, axis=2).clip(0, 1), atol=1e-5)
+
+
+def test_read_size_refuses_what_read_image_refuses_in_the_same_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "large.png", _random("uint8", 3))
+    (tmp_path / "text.png").write_text("not an image")
+    Image.new("RGB", (4, 4)).save(tmp_path / "gif.png", format="GIF")
+    monkeypatch.setattr(realciao.image, "MAX_PIXELS", 10)
+    for name in ("large.png", "text.png", "gif.png", "gone.png"):
+        said = []
+        for read in (read_size, read_image):
+            with pytest.raises(ImageError) as caught:
+                read(tmp_path / name)
+            said.append(str(caught.value))
+        assert said[0] == said[1]
+
+
+def test_an_image_comes_back_from_a_batch_of_one() -> None:
+    image = _random("float32", 3)
+    batch = to_tensor(image)
+    assert batch.shape == (1, 3, 19, 31)
+    assert batch[0, 2, 4, 5] == image[4, 5, 2]
+    assert np.array_equal(to_array(batch), image)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import realciao
-from realciao.commands import infer
+from realciao.commands import infer, progress_line
 from realciao.image import read_image, write_image
 
 
@@ -91,9 +91,12 @@ def test_what_exists_is_replaced_only_when_asked(
     assert _tree(tmp_path / "out") != before
 
 
-def test_the_input_folder_as_output_is_refused_and_left_alone(photos: Path, weights: str) -> None:
+@pytest.mark.parametrize("flags", [(), ("--overwrite",)])
+def test_the_input_folder_as_output_is_refused_and_left_alone(
+    photos: Path, weights: str, flags: tuple[str, ...]
+) -> None:
     before = _tree(photos)
-    assert _run("-i", photos, "-o", photos, "-s", 2, "-m", weights) == 2
+    assert _run("-i", photos, "-o", photos, "-s", 2, "-m", weights, *flags) == 2
     assert _tree(photos) == before
 
 
@@ -128,6 +131,18 @@ def test_a_bad_file_is_reported_and_the_rest_goes_on(
     for name in ("empty.png", "text.png", "cut.png"):
         assert f"failed: {photos / name}: " in output.err
     assert output.out.splitlines()[-1].endswith("; 3 failed")
+
+
+def test_a_result_that_cannot_be_written_is_reported_and_the_rest_goes_on(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "sub").touch()
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 1
+    assert [line.partition(" (")[0] for line in capsys.readouterr().err.splitlines()] == [
+        f"failed: {tmp_path / 'out' / 'sub' / name}: cannot be written" for name in ("b.png", "c.tif")
+    ]
+    assert set(_tree(tmp_path / "out")) == {"a.png", "D.JPG", "sub"}
 
 
 def test_a_truncated_file_is_written_only_when_allowed(photos: Path, weights: str, tmp_path: Path) -> None:
@@ -186,7 +201,7 @@ def test_without_weights_the_one_line_says_how_to_make_some(
 def test_a_long_run_says_how_far_it_is_in_plain_lines_off_a_terminal(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(infer, "REPORT_EVERY_S", 0)
+    monkeypatch.setattr(progress_line, "REPORT_EVERY_S", 0)
     monkeypatch.setattr("sys.stderr", stream := io.StringIO())
     assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 0
     lines = stream.getvalue().splitlines()

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch.utils.data import default_collate
 
-from realciao.data import Ticket, TrainSet, build_train_loader, build_train_set
-from realciao.data.loader import TicketSampler
+from realciao.data import SampleIndex, TrainSet, build_train_loader, build_train_set
+from realciao.data.loader import TrainSampler
 
 POINTS = {"lq_size": 24, "sample_q": 100}
 WINDOW = {"window": 64}
@@ -56,20 +56,20 @@ def test_a_loader_that_starts_later_goes_on_where_the_first_would() -> None:
 
 
 def test_every_draw_is_used_once_and_in_order() -> None:
-    per_rank = [TicketSampler(3, 100, 10, 5, rank, 4) for rank in range(4)]
-    steps = [[ticket for share in shares for ticket in share] for shares in zip(*per_rank, strict=True)]
-    assert [ticket.draw for step in steps for ticket in step] == list(range(100, 160))
-    assert [{ticket.step for ticket in step} for step in steps] == [{10}, {11}, {12}, {13}, {14}]
+    per_rank = [TrainSampler(3, 100, 10, 5, rank, 4) for rank in range(4)]
+    steps = [[index for share in shares for index in share] for shares in zip(*per_rank, strict=True)]
+    assert [index.draw for step in steps for index in step] == list(range(100, 160))
+    assert [{index.step for index in step} for step in steps] == [{10}, {11}, {12}, {13}, {14}]
 
 
 def test_without_a_number_of_steps_the_loader_is_endless() -> None:
-    endless = TicketSampler(2, 0, 0, None, 0, 1)
-    assert list(islice(endless, 1000, 1001)) == [[Ticket(2000, 1000), Ticket(2001, 1000)]]
+    endless = TrainSampler(2, 0, 0, None, 0, 1)
+    assert list(islice(endless, 1000, 1001)) == [[SampleIndex(2000, 1000), SampleIndex(2001, 1000)]]
 
 
-def test_a_batch_is_the_collated_items_of_its_tickets() -> None:
+def test_a_batch_is_the_collated_items_of_its_indices() -> None:
     dataset = make(**POINTS)
-    expected = default_collate([dataset[Ticket(draw, 5)] for draw in range(20, 24)])
+    expected = default_collate([dataset[SampleIndex(draw, 5)] for draw in range(20, 24)])
     assert same(batches(dataset, first_draw=20, first_step=5, num_steps=1)[0], expected)
 
 

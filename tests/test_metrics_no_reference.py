@@ -19,8 +19,7 @@ from realciao.metrics.iqa_params import brisque_vectors, niqe_gaussian, read_lib
 from realciao.metrics.metric import Metric
 
 PHOTOS = Path(skimage.__file__).parent / "data"
-SHARED = Path(os.environ.get("REALCIAO_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-IQA_PARAMS = SHARED / "data" / "iqa_params"
+IQA_PARAMS = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "iqa_params"
 needs_brisque = pytest.mark.skipif(not (IQA_PARAMS / "allmodel").is_file(), reason=f"no BRISQUE files in {IQA_PARAMS}")
 
 LIBSVM_HEADER = """svm_type epsilon_svr

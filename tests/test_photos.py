@@ -6,10 +6,8 @@ import pytest
 from PIL import Image
 
 from realciao.data import builtin_photo
-from realciao.data.headers import upright_size
 from realciao.data.photos import find_photos, unique_names
 from realciao.errors import UserError
-from realciao.image import read_image
 
 
 def test_training_never_sees_a_held_out_photo() -> None:
@@ -46,13 +44,3 @@ def test_files_of_one_stem_are_told_apart_by_their_folders() -> None:
     paths = [Path(p) for p in ("x/a.png", "y/a.png", "y/b.png", "z/y/b.png")]
     assert unique_names(paths) == ["x_a", "y_a", "y_b", "z_y_b"]
     assert unique_names([]) == []
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
-@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_the_size_in_the_header_is_that_of_the_decoded_image(tmp_path: Path, suffix: str, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / f"a.{suffix}"
-    Image.new("RGB", (20, 10)).save(path, **({} if suffix == "bmp" else {"exif": exif}))
-    assert upright_size(path) == read_image(path).shape[:2]

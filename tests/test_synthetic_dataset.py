@@ -14,8 +14,8 @@ from PIL import Image
 
 from degradations.sharpen import USM
 from realciao.coords import make_coord
-from realciao.data import Ticket, build_train_set, builtin_photo
-from realciao.data.order import candidates
+from realciao.data import SampleIndex, build_train_set, builtin_photo
+from realciao.data.randomness import candidates
 from realciao.data.synthetic_dataset import SyntheticDataset
 from realciao.errors import OptionError, UserError
 
@@ -74,12 +74,12 @@ def test_lq_and_gt_are_registered_to_a_hundredth_of_a_pixel(tmp_path: Path, quer
     write_wave(tmp_path / "wave.png")
     dataset = make(tmp_path, (scale, scale), **queries)
     # mirrored and turned differently
-    assert max(registration_error_px(dataset[Ticket(draw, draw)]) for draw in range(12)) < 0.01
+    assert max(registration_error_px(dataset[SampleIndex(draw, draw)]) for draw in range(12)) < 0.01
 
 
 def test_the_registration_test_sees_a_fiftieth_of_a_pixel(tmp_path: Path) -> None:
     write_wave(tmp_path / "wave.png")
-    item = make(tmp_path, (3.3, 3.3), use_hflip=False, use_rot=False, **POINTS)[Ticket(0, 0)]
+    item = make(tmp_path, (3.3, 3.3), use_hflip=False, use_rot=False, **POINTS)[SampleIndex(0, 0)]
     item["coord"][..., 0] += 0.02 * item["cell"][0]
     assert registration_error_px(item) > 0.01
 
@@ -97,7 +97,7 @@ def test_a_window_is_an_untouched_block_of_the_photo_in_each_of_eight_orientatio
     dataset = make(tmp_path, (1, 2.5), window=32)
     seen = set()
     for draw in range(80):
-        rows, columns = block_of(dataset[Ticket(draw, draw)], 300, 200)
+        rows, columns = block_of(dataset[SampleIndex(draw, draw)], 300, 200)
         block = np.stack(np.meshgrid(np.arange(32), np.arange(32), indexing="ij"))
         found = np.stack([rows - rows.min(), columns - columns.min()])
         for mirrored in (False, True):
@@ -118,7 +118,7 @@ def test_without_flips_the_photo_stays_upright(tmp_path: Path) -> None:
     write_places(tmp_path / "places.png", 200, 200)
     dataset = make(tmp_path, (1, 2), window=32, use_hflip=False, use_rot=False)
     for draw in range(10):
-        rows, columns = block_of(dataset[Ticket(draw, draw)], 200, 200)
+        rows, columns = block_of(dataset[SampleIndex(draw, draw)], 200, 200)
         assert (np.diff(rows, axis=0) == 1).all()
         assert (np.diff(columns, axis=1) == 1).all()
 
@@ -127,7 +127,7 @@ def test_random_points_lie_where_their_coordinates_say(tmp_path: Path) -> None:
     write_places(tmp_path / "places.png", 400, 300)
     dataset = make(tmp_path, (1, 4), lq_size=24, sample_q=200, use_hflip=False, use_rot=False)
     for draw in range(20):
-        item = dataset[Ticket(draw, draw)]
+        item = dataset[SampleIndex(draw, draw)]
         assert item["coord"].abs().max() <= 1
         for axis in range(2):
             place = item["gt"].double().numpy()[axis].ravel() * 65535
@@ -141,7 +141,7 @@ def test_points_have_a_scale_each_and_windows_one_per_step(tmp_path: Path) -> No
     points, window = make(tmp_path, **POINTS), make(tmp_path, **WINDOW)
 
     def cells(dataset: SyntheticDataset, step: int) -> set[float]:
-        return {dataset[Ticket(draw, step)]["cell"][0].item() for draw in range(4 * step, 4 * step + 4)}
+        return {dataset[SampleIndex(draw, step)]["cell"][0].item() for draw in range(4 * step, 4 * step + 4)}
 
     assert min(len(cells(points, step)) for step in range(3)) >= 3  # two may fall on the same pair of sizes
     assert [len(cells(window, step)) for step in range(3)] == [1, 1, 1]
@@ -151,7 +151,7 @@ def test_points_have_a_scale_each_and_windows_one_per_step(tmp_path: Path) -> No
 def test_scales_are_uniform_over_the_range(tmp_path: Path) -> None:
     write_flat(tmp_path / "flat.png", 200, 9)
     dataset = make(tmp_path, lq_size=8, sample_q=1)
-    scales = np.array([2 / (8 * dataset[Ticket(draw, 0)]["cell"][0].item()) for draw in range(400)])
+    scales = np.array([2 / (8 * dataset[SampleIndex(draw, 0)]["cell"][0].item()) for draw in range(400)])
     assert scales.min() >= 1
     assert scales.max() <= 4.05
     counts = np.histogram(scales, bins=5, range=(1, 4.05))[0]
@@ -174,7 +174,7 @@ def test_the_sharpened_target_is_that_of_the_whole_photo() -> None:
         use_rot=False,
     )
     for draw in range(3):
-        item = dataset[Ticket(draw, draw)]
+        item = dataset[SampleIndex(draw, draw)]
         gt, gt_usm = (item[key].permute(1, 2, 0).numpy() for key in ("gt", "gt_usm"))
         match = cv2.matchTemplate(photo, gt, cv2.TM_SQDIFF)
         y, x = np.unravel_index(match.argmin(), match.shape)
@@ -187,33 +187,33 @@ def same(a: Any, b: Any) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_a_ticket_and_a_seed_decide_an_item_to_the_bit() -> None:
+def test_an_index_and_a_seed_decide_an_item_to_the_bit() -> None:
     first, again, other = (make("builtin", seed=s, pipeline="realesrgan", gt_usm=True, **POINTS) for s in (0, 0, 1))
-    later = [again[Ticket(draw, 0)] for draw in (7, 3, 5)]  # another order, another history
+    later = [again[SampleIndex(draw, 0)] for draw in (7, 3, 5)]  # another order, another history
     for draw, item in zip((7, 3, 5), later, strict=True):
-        assert same(first[Ticket(draw, 0)], item)
-        assert not torch.equal(item["lq"], other[Ticket(draw, 0)]["lq"])
+        assert same(first[SampleIndex(draw, 0)], item)
+        assert not torch.equal(item["lq"], other[SampleIndex(draw, 0)]["lq"])
     assert not torch.equal(later[0]["lq"], later[1]["lq"])
 
 
 def test_neither_global_generators_nor_opencv_threads_change_an_item() -> None:
     dataset = make("builtin", pipeline="realesrgan", gt_usm=True, **WINDOW)
-    before, threads = [dataset[Ticket(draw, 0)] for draw in range(4)], cv2.getNumThreads()
+    before, threads = [dataset[SampleIndex(draw, 0)] for draw in range(4)], cv2.getNumThreads()
     np.random.seed(5)  # noqa: NPY002
     torch.manual_seed(5)
     cv2.setNumThreads(1 if threads > 1 else 4)
     try:
-        assert all(same(dataset[Ticket(draw, 0)], item) for draw, item in enumerate(before))
+        assert all(same(dataset[SampleIndex(draw, 0)], item) for draw, item in enumerate(before))
     finally:
         cv2.setNumThreads(threads)
 
 
 def test_a_spawned_worker_would_get_an_equal_data_set() -> None:
     dataset = make("builtin", pipeline="realesrgan", **POINTS)
-    dataset[Ticket(0, 0)]
+    dataset[SampleIndex(0, 0)]
     data = pickle.dumps(dataset)
     assert len(data) < 100_000, "decoded photos do not travel"
-    assert same(pickle.loads(data)[Ticket(1, 0)], dataset[Ticket(1, 0)])
+    assert same(pickle.loads(data)[SampleIndex(1, 0)], dataset[SampleIndex(1, 0)])
 
 
 def test_every_epoch_is_another_permutation_and_stand_ins_are_successors() -> None:
@@ -238,7 +238,7 @@ def test_a_file_that_cannot_be_read_is_reported_once_and_its_successor_used(
     with caplog.at_level(logging.WARNING, "realciao"):
         dataset = make(tmp_path, **POINTS)
         for draw in range(12):
-            dataset[Ticket(draw, 0)]
+            dataset[SampleIndex(draw, 0)]
     reported = [record.getMessage() for record in caplog.records]
     assert len(reported) == 3
     for name in ("text.png", "zero.png", "b.png"):
@@ -259,7 +259,7 @@ def test_small_photos_serve_small_scales_only_and_are_reported(
     assert all(part in lines["small.png"] for part in ("150x150", "smaller scales only"))
     used: dict[int, list[float]] = {100: [], 200: []}
     for draw in range(60):
-        item = dataset[Ticket(draw, 0)]
+        item = dataset[SampleIndex(draw, 0)]
         scale = 2 / (48 * item["cell"][0].item())
         used[round(item["gt"][0, 0, 0].item() * 255)].append(scale)
     assert len(used[100]) > 5
@@ -304,7 +304,7 @@ def test_any_kind_of_file_gives_the_pixels_that_pillow_or_opencv_reads(tmp_path:
         Image.fromarray(levels).save(path, lossless=True)
         expected = levels / np.float32(255)
     dataset = make(path, (1, 1), window=64, use_hflip=False, use_rot=False)
-    gt = dataset[Ticket(0, 0)]["gt"].permute(1, 2, 0).numpy()
+    gt = dataset[SampleIndex(0, 0)]["gt"].permute(1, 2, 0).numpy()
     match = cv2.matchTemplate(np.ascontiguousarray(expected, np.float32), gt, cv2.TM_SQDIFF)
     y, x = np.unravel_index(match.argmin(), match.shape)
     np.testing.assert_allclose(gt, expected[y : y + 64, x : x + 64], atol=1e-5)
@@ -318,6 +318,8 @@ def test_wrong_options_name_their_key(tmp_path: Path) -> None:
         ({"pipeline": {"steps": [{"type": "Resize", "mode": "cubic"}]}}, "pipeline.steps"),
         ({"window": 64}, "window"),
         ({"lq_sise": 48}, "lq_sise"),
+        ({"lq_size": 0}, "lq_size"),
+        ({"margin": -1}, "margin"),
         ({"type": "ImageFolder"}, "type"),
         ({"type": "SyntheticDatset"}, "type"),
     ):

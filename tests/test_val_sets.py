@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realciao.data import build_val_set, builtin_photo
+from realciao.data import SampleIndex, build_train_set, build_val_set, builtin_photo
 from realciao.errors import OptionError, UserError
 from realciao.image import read_rgb
 
@@ -59,12 +59,45 @@ def test_a_broken_file_is_skipped_and_reported_the_first_time(tmp_path: Path, ca
     assert [str(tmp_path / "a.png") in record.getMessage() for record in caplog.records] == [True]
 
 
+def test_one_broken_file_is_named_once_whatever_the_stages_and_sets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+    for name in "ab":
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    data = (tmp_path / "b.png").read_bytes()
+    (tmp_path / "b.png").write_bytes(data[: len(data) // 2])  # whose header is whole
+    (tmp_path / "text.png").write_text("not an image")
+    spec = {"type": "SyntheticDataset", "dataroot_gt": str(tmp_path), "pipeline": "bicubic"}
+    points, window = {"lq_size": 8, "sample_q": 10}, {"window": 16}
+    with caplog.at_level(logging.WARNING, "realciao"):
+        for queries in (points, points, window):
+            stage = build_train_set({**spec, **queries}, scale_range=(1, 4), seed=0, gt_usm=False)
+            for draw in range(4):
+                stage[SampleIndex(draw, 0)]
+            assert stage.skipped == 2
+        for _ in range(2):
+            val_set = build_val_set({**SYNTHETIC, "dataroot_gt": str(tmp_path), "pipeline": "bicubic"}, seed=0)
+            assert [item["name"] for item in val_set] == ["a_x2", "a_x3.3"]
+    assert sorted(Path(r.getMessage().split(": ")[1]).name for r in caplog.records) == ["b.png", "text.png"]
+
+
+def test_a_broken_file_that_is_put_right_is_used(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("not an image")
+    spec = {"type": "SyntheticDataset", "dataroot_gt": str(tmp_path), "pipeline": "bicubic", "window": 16}
+    with pytest.raises(UserError, match="none of the 1 images"):
+        build_train_set(spec, scale_range=(1, 4), seed=0, gt_usm=False)
+    Image.new("RGB", (160, 160)).save(tmp_path / "a.png")
+    assert build_train_set(spec, scale_range=(1, 4), seed=0, gt_usm=False).skipped == 0
+
+
 @pytest.mark.parametrize(
     ("change", "path"),
     [
         ({"scales": []}, "scales"),
         ({"scales": [2, 0.5]}, "scales.1"),
         ({"gt_size": 0}, "gt_size"),
+        ({"num_images": 0}, "num_images"),
         ({"pipeline": "bicubik"}, "pipeline"),
         ({"type": "SyntheticDataset"}, "type"),
         ({"sclaes": [2]}, "sclaes"),

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
 from realciao.batch import EvalItem
 from realciao.metrics import build_metric
-from realciao.validation import means, score_network, upscale_bicubic
+from realciao.validation import means, score_network
 
 
 class Constant(nn.Module):
@@ -20,13 +19,6 @@ class Constant(nn.Module):
 
     def upscale(self, lq: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         return self.value.detach().expand(len(lq), 3, *size)
-
-
-def test_bicubic_is_pillows() -> None:
-    image = np.random.default_rng(0).random((12, 10, 3), np.float32)
-    ours = upscale_bicubic(image, (29, 31))
-    channels = [Image.fromarray(image[:, :, c]).resize((31, 29), Image.Resampling.BICUBIC) for c in range(3)]
-    np.testing.assert_allclose(ours, np.stack(channels, axis=2).clip(0, 1), atol=1e-5)
 
 
 def test_a_known_error_gives_the_psnr_of_its_closed_form_beside_bicubics() -> None:

@@ -21,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; exit status 2 when the checkpoint cannot be read or is of another network."""
+    """Runs the command; exit status 2 when the checkpoint cannot be read or is of another network, or OUT cannot be written."""
     args = build_parser().parse_args(argv)
     from realciao.archs.published import from_published
     from realciao.checkpoint import read_state_dict, save_weights
@@ -33,10 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         net = from_published(read_state_dict(args.input), res=not args.no_res, local_size=args.local_size)
     except UserError as error:
         raise error if str(args.input) in str(error) else UserError(f"{args.input}: {error}") from error
-    try:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        save_weights(net, args.output, converted_from=args.input.name)
-    except OSError as error:
-        raise UserError(f"{args.output}: cannot be written ({error.strerror})") from error
+    save_weights(net, args.output, converted_from=args.input.name)
     print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")
     return 0

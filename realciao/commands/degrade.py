@@ -5,23 +5,18 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from realciao.commands import Parser, command
+from realciao.commands.jobs import Job, mirror, refuse_existing
+from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
 from realciao.files import atomic_write
 
 MakePlan = Callable[[int, tuple[int, int]], dict[str, Any]]
 """From the running number of an image and its size (height, width) to its plan."""
-
-
-class Job(NamedTuple):
-    """One image to degrade, and the two files that come of it."""
-
-    source: Path
-    image: Path
-    plan: Path
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,47 +44,26 @@ def build_parser() -> argparse.ArgumentParser:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    jobs = _list_jobs(args.input, args.output)
-    _protect(jobs, args.overwrite)
+    jobs = mirror(args.input, args.output, lambda source: f"{source.stem}.png")
+    if not args.overwrite:
+        refuse_existing(path for job in jobs for path in (job.target, _plan_file(job)))
     make_plan = _replay(args.replay) if args.replay else _draw(args.pipeline, args.scale, args.seed)
     failed = 0
-    for number, job in enumerate(jobs):
-        try:
-            _degrade(job, number, make_plan)
-        except UserError as error:
-            failed += 1
-            print(f"error: {error}", file=sys.stderr)
+    with closing(ProgressLine(len(jobs))) as line:
+        for number, job in enumerate(jobs):
+            try:
+                _degrade(job, number, make_plan)
+                line.show(number + 1, job.source.name)
+            except UserError as error:
+                failed += 1
+                line.close()
+                print(f"error: {error}", file=sys.stderr)
     print(f"{len(jobs) - failed} of {len(jobs)} images degraded into {args.output}")
     return 1 if failed else 0
 
 
-def _list_jobs(source: Path, output: Path) -> list[Job]:
-    from realciao.image_paths import list_images
-
-    if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
-    files = list_images(source) if source.is_dir() else [source]
-    root = source if source.is_dir() else source.parent
-    stems = [output / file.relative_to(root).parent / file.stem for file in files]
-    return [
-        Job(f, s.with_name(f"{s.name}.png"), s.with_name(f"{s.name}.json")) for f, s in zip(files, stems, strict=True)
-    ]
-
-
-def _protect(jobs: list[Job], overwrite: bool) -> None:
-    """Refuses, before anything is written, what would replace a file that nobody said may be replaced."""
-    taken: dict[Path, Path] = {}
-    for job in jobs:
-        if job.image in taken:
-            raise UserError(f"{job.source}: becomes {job.image}, as {taken[job.image]} does; rename one of the two")
-        taken[job.image] = job.source
-    sources = {job.source.resolve() for job in jobs}
-    for job in jobs:
-        for path in (job.image, job.plan):
-            if path.resolve() in sources:
-                raise UserError(f"{path}: the result would replace an input; give another --output")
-            if path.exists() and not overwrite:
-                raise UserError(f"{path}: exists already; give another --output, or --overwrite")
+def _plan_file(job: Job) -> Path:
+    return job.target.with_suffix(".json")
 
 
 def _draw(pipeline: str, scale: float, seed: int) -> MakePlan:
@@ -131,15 +105,8 @@ def _degrade(job: Job, number: int, make_plan: MakePlan) -> None:
         lq = apply(plan, image)
     except RecipeError as error:
         raise UserError(f"{job.source}: {error}") from error
-    write_image(job.image, from_float(lq, np.uint8))
-    _write_text(job.plan, json.dumps(plan, indent=1) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    try:
-        atomic_write(path, text)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    write_image(job.target, from_float(lq, np.uint8))
+    atomic_write(_plan_file(job), json.dumps(plan, indent=1) + "\n")
 
 
 def _scale(text: str) -> float:

@@ -2,19 +2,18 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
-from datetime import timedelta
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realciao.commands import Parser, command
+from realciao.commands.progress_line import ProgressLine
+from realciao.image_paths import list_images
 
 if TYPE_CHECKING:
     from realciao.evaluation import Failure
 
-REPORT_EVERY_S = 10.0
-"""Between progress lines where standard error is no terminal."""
 FAILURES_SHOWN = 10
 
 
@@ -56,7 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.evaluation_report import check_folder, summary_table, write_report
 
     check_folder(output)
-    result = evaluate(args.sr, args.gt, args.metrics, args.crop_border, args.iqa_params, _Progress())
+    with closing(ProgressLine(len(list_images(args.sr)))) as line:
+        result = evaluate(
+            args.sr,
+            args.gt,
+            args.metrics,
+            args.crop_border,
+            args.iqa_params,
+            progress=lambda done, _total, name: line.show(done, name),
+        )
     written = write_report(result, output)
     print(summary_table(result))
     _print_failures(result.failures)
@@ -69,21 +76,3 @@ def _print_failures(failures: Sequence["Failure"]) -> None:
         print(f"not scored: {failure.image}: {failure.problem}", file=sys.stderr)
     if len(failures) > FAILURES_SHOWN:
         print(f"not scored: {len(failures) - FAILURES_SHOWN} more, listed in metrics.md", file=sys.stderr)
-
-
-class _Progress:
-    """Progress on standard error: one line that is renewed on a terminal, else a line now and then."""
-
-    def __init__(self) -> None:
-        self.live = sys.stderr.isatty()
-        self.began = self.shown = time.monotonic()
-
-    def __call__(self, done: int, total: int, name: str) -> None:
-        now = time.monotonic()
-        if now - self.shown < (0.2 if self.live else REPORT_EVERY_S) and not (self.live and done == total):
-            return
-        self.shown = now
-        left = timedelta(seconds=round((now - self.began) * (total - done) / done))
-        line = f"{done}/{total} {name}, {left} left"
-        end = "" if self.live and done < total else "\n"
-        print(f"\r\033[K{line}" if self.live else line, end=end, file=sys.stderr, flush=True)

@@ -6,22 +6,19 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from realciao.commands import Parser, command
+from realciao.commands.jobs import Job, mirror, refuse_existing
+from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
-from realciao.image_paths import is_image_path, list_images
+from realciao.image_paths import is_image_path
 
 if TYPE_CHECKING:
     from realciao.inference import Upscaler
-
-Job = tuple[Path, Path]
-"""An input file and its output file."""
-
-REPORT_EVERY_S = 10
-"""Between progress lines where standard error is no terminal."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,9 +53,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 1 when an image failed, 2 when nothing was begun."""
     args = build_parser().parse_args(argv)
-    jobs = plan_jobs(Path(args.input), Path(args.output), args.suffix, args.ext)
+    jobs = mirror(Path(args.input), Path(args.output), lambda source: result_name(source, args.suffix, args.ext))
     if not args.overwrite:
-        refuse_existing(jobs)
+        refuse_existing(job.target for job in jobs)
 
     from realciao.inference import Upscaler
 
@@ -67,88 +64,64 @@ def main(argv: Sequence[str] | None = None) -> int:
     return upscale_all(upscaler, jobs, request, args.allow_truncated, Path(args.output))
 
 
-def plan_jobs(source: Path, folder: Path, suffix: str, ext: str) -> list[Job]:
-    """Every input with its output, `folder`/TREE/STEM + suffix + extension.
+def result_name(source: Path, suffix: str, ext: str) -> str:
+    """The file name of an image's result: STEM + suffix + extension.
 
     Raises:
-        UserError: nothing to read, two inputs with one output, or an output folder or format that cannot be.
+        UserError: a suffix or a format that cannot be.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: the output is a file, not a folder")
-    if source.is_dir():
-        # results of an earlier run, written below the photos, are none
-        nested = folder.resolve() != source.resolve() and folder.resolve().is_relative_to(source.resolve())
-        inputs = [
-            path for path in list_images(source) if not (nested and path.resolve().is_relative_to(folder.resolve()))
-        ]
-        root = source
-    elif source.exists():
-        inputs, root = [source], source.parent
-    else:
-        raise UserError(f"{source}: no such file or folder")
     if "/" in suffix or os.sep in suffix:
         raise UserError(f"--suffix '{suffix}' is no part of a file name")
-
-    jobs: dict[str, Job] = {}
-    for path in inputs:
-        ending = path.suffix if ext == "auto" else f".{ext}"
-        target = folder / path.relative_to(root).with_name(f"{path.stem}{suffix}{ending}")
-        if not is_image_path(f"x{ending}"):
-            raise UserError(f"{path}: no image is written as '{ending}'; give --ext png")
-        other, _ = jobs.setdefault(os.path.normcase(target), (path, target))
-        if other != path:
-            raise UserError(f"{other} and {path} would both be written to {target}; use --ext auto, or rename one")
-    return list(jobs.values())
-
-
-def refuse_existing(jobs: Sequence[Job]) -> None:
-    """Raises a UserError where a result would replace a file."""
-    existing = [target for _, target in jobs if os.path.lexists(target)]
-    if existing:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise UserError(f"{existing[0]} exists{more}; give --overwrite, a --suffix, or another folder with -o")
+    ending = source.suffix if ext == "auto" else f".{ext}"
+    if not is_image_path(f"x{ending}"):
+        raise UserError(f"{source}: no image is written as '{ending}'; give --ext png")
+    return f"{source.stem}{suffix}{ending}"
 
 
 def upscale_all(
     upscaler: "Upscaler", jobs: Sequence[Job], request: dict[str, Any], allow_truncated: bool, folder: Path
 ) -> int:
     """Upscales one image after the other; one that fails is reported and the rest goes on. Returns the exit status."""
-    from realciao.image import ImageError, read_image, write_image
+    from realciao.image import read_image, write_image
     from realciao.inference import SizeError
 
-    report = _Report(len(jobs))
     written, megapixels, seconds = 0, 0.0, 0.0
-    for number, (path, target) in enumerate(jobs):
-        began = time.perf_counter()
-        try:
-            image = read_image(path, allow_truncated=allow_truncated)
-            result = upscaler.upscale(
-                image,
-                **_resolve(request, image.shape[:2]),
-                progress=lambda done, wanted, number=number, path=path: report.show(number, done / wanted, path),
-            )
-            write_image(target, result)
-        except ImageError as error:
-            report.fail(str(error))
-        except SizeError as error:
-            if len(jobs) == 1:
-                raise  # it is the request that is wrong, not one image among many
-            report.fail(f"{path}: {error}")
-        except MemoryError:
-            report.fail(f"{path}: out of memory; give a smaller scale or --tile")
-        except RuntimeError as error:
-            if "memory" not in str(error):
-                raise
-            report.fail(f"{path}: out of memory on {upscaler.device}; give a smaller --tile")
-        else:
-            written += 1
-            megapixels += result.shape[0] * result.shape[1] / 1e6
-            seconds += time.perf_counter() - began
-    report.close()
+    with closing(ProgressLine(len(jobs))) as line:
+        for number, (path, target) in enumerate(jobs):
+            began = time.perf_counter()
+            try:
+                image = read_image(path, allow_truncated=allow_truncated)
+                show = partial(_show, line, number, path.name)
+                result = upscaler.upscale(image, **_resolve(request, image.shape[:2]), progress=show)
+                write_image(target, result)
+            except SizeError as error:
+                if len(jobs) == 1:
+                    raise  # it is the request that is wrong, not one image among many
+                problem = f"{path}: {error}"
+            except UserError as error:
+                problem = str(error)
+            except MemoryError:
+                problem = f"{path}: out of memory; give a smaller scale or --tile"
+            except RuntimeError as error:
+                if "memory" not in str(error):
+                    raise
+                problem = f"{path}: out of memory on {upscaler.device}; give a smaller --tile"
+            else:
+                written += 1
+                megapixels += result.shape[0] * result.shape[1] / 1e6
+                seconds += time.perf_counter() - began
+                continue
+            line.close()
+            print(f"failed: {problem}", file=sys.stderr, flush=True)
     failed = f"; {len(jobs) - written} failed" if written < len(jobs) else ""
     speed = f", {seconds / megapixels:.2f} s per output megapixel" if written else ""
     print(f"{written} image{'s' * (written != 1)} written to {folder}{speed}{failed}")
     return 0 if written == len(jobs) else 1
+
+
+def _show(line: ProgressLine, number: int, name: str, done_px: int, wanted_px: int) -> None:
+    share = done_px / wanted_px
+    line.show(number + share, f"{name}: {share:.0%}")
 
 
 def _size_request(args: argparse.Namespace) -> dict[str, Any]:
@@ -172,33 +145,3 @@ def _size_request(args: argparse.Namespace) -> dict[str, Any]:
 
 def _resolve(request: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return {"scale": request["long_side"] / max(size)} if "long_side" in request else request
-
-
-class _Report:
-    """Progress and failures on standard error: one line that is renewed on a terminal, else a line now and then."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.live = sys.stderr.isatty()
-        self.began = self.shown = time.monotonic()
-
-    def show(self, number: int, share: float, path: Path) -> None:
-        """Says that `share` of image `number` (counted from 0) is done."""
-        now = time.monotonic()
-        if now - self.shown < (0.2 if self.live else REPORT_EVERY_S):
-            return
-        self.shown = now
-        done = number + share
-        left = timedelta(seconds=round((now - self.began) * (self.total - done) / done))
-        line = f"{number + 1}/{self.total} {path.name}: {share:.0%}, {left} left"
-        print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
-
-    def fail(self, reason: str) -> None:
-        """Reports an image that could not be done."""
-        self.close()
-        print(f"failed: {reason}", file=sys.stderr, flush=True)
-
-    def close(self) -> None:
-        """Wipes the line that is being renewed."""
-        if self.live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,9 +1,10 @@
-"""Data sets from the specs of an option file."""
+"""Data sets, and the degradations in them, from the specs of an option file."""
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-from realciao.data.roles import TrainSet, ValSet
+import degradations
+from realciao.data.datasets import TrainSet, ValSet
 from realciao.errors import OptionError
 from realciao.registry import DATASET_REGISTRY, build
 
@@ -28,6 +29,20 @@ def build_val_set(spec: Mapping[str, Any], where: str = "", *, seed: int) -> Val
     """The validation set of a spec `{type: SyntheticValSet, ...}`."""
     _check_role(spec, where, ValSet, "validate")
     return cast(ValSet, build(DATASET_REGISTRY, spec, where, seed=seed))
+
+
+def build_recipe(pipeline: str | dict[str, Any]) -> degradations.Pipeline:
+    """The degradations that the option `pipeline` names: a recipe's name, a YAML file, or a spec.
+
+    Raises:
+        OptionError: at path `pipeline`.
+    """
+    try:
+        return degradations.build_pipeline(pipeline)
+    except degradations.RecipeError as error:
+        if error.source:  # the path is one inside that file
+            raise OptionError("pipeline", str(error)) from error
+        raise OptionError(error.path, error.problem).below("pipeline") from error
 
 
 def _check_role(spec: Mapping[str, Any], where: str, role: type, verb: str) -> None:

@@ -1,4 +1,4 @@
-"""The loader of training batches: our own tickets, so that no number of workers or processes changes a batch."""
+"""The loader of training batches: numbered samples, so that no number of workers or processes changes a batch."""
 
 import itertools
 import signal
@@ -10,11 +10,11 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from realciao.batch import TrainBatch
-from realciao.data.roles import Ticket, TrainSet
+from realciao.data.datasets import SampleIndex, TrainSet
 
 
-class TicketSampler(Sampler[list[Ticket]]):
-    """The tickets of one process's share of each global batch.
+class TrainSampler(Sampler[list[SampleIndex]]):
+    """The indices of one process's share of each global batch.
 
     Step t of the run uses `batch_size * world_size` draws in a row; process `rank` takes the run of `batch_size` of
     them that starts at `rank * batch_size`.
@@ -38,10 +38,10 @@ class TicketSampler(Sampler[list[Ticket]]):
         self.rank = rank
         self.world_size = world_size
 
-    def __iter__(self) -> Iterator[list[Ticket]]:
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
         for done in itertools.count() if self.num_steps is None else range(self.num_steps):
             start = self.first_draw + (done * self.world_size + self.rank) * self.batch_size
-            yield [Ticket(draw, self.first_step + done) for draw in range(start, start + self.batch_size)]
+            yield [SampleIndex(draw, self.first_step + done) for draw in range(start, start + self.batch_size)]
 
 
 def build_train_loader(
@@ -55,13 +55,13 @@ def build_train_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> "DataLoader[TrainBatch]":
-    """Batches of a training set for one process, see TicketSampler; iterate it once, do not shard it again.
+    """Batches of a training set for one process, see TrainSampler; iterate it once, do not shard it again.
 
     With workers, OpenCV is put on one thread in this process too.
     """
     if num_workers:
         cv2.setNumThreads(0)  # a forked worker deadlocks on the thread pool that its parent has used
-    sampler = TicketSampler(batch_size, first_draw, first_step, num_steps, rank, world_size)
+    sampler = TrainSampler(batch_size, first_draw, first_step, num_steps, rank, world_size)
     return DataLoader(
         dataset,
         batch_sampler=cast("Sampler[list[int]]", sampler),  # torch's annotation knows integer indices only

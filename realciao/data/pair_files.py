@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from realciao.errors import OptionError, UserError
+from realciao.image import size_text
 from realciao.image_paths import list_images
 
 
@@ -62,7 +63,7 @@ def check_ratio(
     axes = list(zip(gt_size, lq_size, strict=True))
     least = max(n_gt / (n_lq + 1) for n_gt, n_lq in axes)
     most = min(n_gt / (n_lq - 1) if n_lq > 1 else float("inf") for n_gt, n_lq in axes)
-    shown = " and ".join(f"{path} ({height}x{width})" for path, (height, width) in zip(pair, sizes, strict=True))
+    shown = " and ".join(f"{path} ({size_text(size)})" for path, size in zip(pair, sizes, strict=True))
     ratios = " and ".join(f"{n_gt / n_lq:.3f}" for n_gt, n_lq in axes)
     if least > most:
         raise UserError(f"{shown}: the ratios {ratios} of heights and widths differ; the two show different extents")

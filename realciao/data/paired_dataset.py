@@ -1,14 +1,12 @@
 """Training pairs from real LQ and GT images, such as RealSR's and DRealSR's."""
 
 from realciao.batch import TrainBatch
+from realciao.data.datasets import Count, Positive, SampleIndex, TrainSet
+from realciao.data.image_store import ImageStore
 from realciao.data.pair_files import check_ratio, match_pairs
-from realciao.data.pixels import orientation, oriented, random_corner
 from realciao.data.queries import make_queries
 from realciao.data.randomness import stream
-from realciao.data.roles import Ticket, TrainSet
-from realciao.data.shelf import Shelf
-from realciao.data.supply import Supply
-from realciao.data.train_item import train_item
+from realciao.data.train_item import orientation, oriented, random_corner, train_item
 from realciao.registry import DATASET_REGISTRY
 
 
@@ -45,10 +43,10 @@ class PairedDataset(TrainSet):
         dataroot_gt: str,
         filename_tmpl_lq: str = "{}",
         filename_tmpl_gt: str = "{}",
-        lq_size: int | None = None,
-        sample_q: int | None = None,
+        lq_size: Positive | None = None,
+        sample_q: Positive | None = None,
         window: int | None = None,
-        margin: int = 4,
+        margin: Count = 4,
         use_hflip: bool = True,
         use_rot: bool = True,
         *,
@@ -61,21 +59,20 @@ class PairedDataset(TrainSet):
         self.use_rot = use_rot
         self.seed = seed
         self.gt_usm = gt_usm
-        shelf = Shelf(match_pairs(dataroot_lq, dataroot_gt, filename_tmpl_lq, filename_tmpl_gt))
-        for pair, sizes in zip(shelf.entries, shelf.sizes, strict=True):
+        self._store = ImageStore(match_pairs(dataroot_lq, dataroot_gt, filename_tmpl_lq, filename_tmpl_gt), seed)
+        for pair, sizes in zip(self._store.entries, self._store.sizes, strict=True):
             check_ratio(pair, sizes, scale_range)
-        ratios = [n_gt / n_lq for lq, gt in shelf.sizes for n_gt, n_lq in zip(gt, lq, strict=True)]
+        ratios = [n_gt / n_lq for lq, gt in self._store.sizes for n_gt, n_lq in zip(gt, lq, strict=True)]
         self.n_patch = self.queries.patch_size(min(ratios))
-        why = f"{self.queries} needs LQ patches of {self.n_patch} px a side"
-        self._supply = Supply(shelf, seed, (self.n_patch, self.n_patch), why)
+        self._store.require(self.n_patch, self.n_patch, f"{self.queries} needs LQ patches of {self.n_patch} px a side")
 
     @property
     def skipped(self) -> int:
-        return self._supply.skipped
+        return self._store.skipped
 
-    def __getitem__(self, index: Ticket) -> TrainBatch:
+    def __getitem__(self, index: SampleIndex) -> TrainBatch:
         rng = stream(self.seed, index.draw)
         turn = orientation(rng, self.use_hflip, self.use_rot)
-        lq, gt = (oriented(image, *turn) for image in self._supply.take(index.draw, self.n_patch))
+        lq, gt = (oriented(image, *turn) for image in self._store.take(index.draw, self.n_patch))
         corner = random_corner(rng, lq.shape[:2], self.n_patch)
         return train_item(rng, self.queries, corner, self.n_patch, lq, gt, gt if self.gt_usm else None)

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Int
 
-from realciao.data.checks import check_least
 from realciao.data.geometry import Axis
 from realciao.errors import OptionError
 
@@ -40,7 +39,6 @@ class RandomPoints(Queries):
     one_scale_per_batch: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_least("lq_size", self.lq_size, 1)
         if not 1 <= self.sample_q <= self.lq_size**2:
             raise OptionError("sample_q", f"must be 1 to lq_size^2 = {self.lq_size**2} points, is {self.sample_q}")
 
@@ -71,7 +69,6 @@ class Window(Queries):
     def __post_init__(self) -> None:
         if self.window < 8 or self.window % 8:
             raise OptionError("window", f"must be a positive multiple of 8, is {self.window}")
-        check_least("margin", self.margin, 0)
 
     def patch_size(self, scale: float) -> int:
         return math.ceil(self.window / scale) + 2 * self.margin

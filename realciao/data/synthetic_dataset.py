@@ -7,16 +7,15 @@ from jaxtyping import Float
 
 import degradations
 from realciao.batch import TrainBatch
-from realciao.data.crop_plan import largest_crop, plan_crop
+from realciao.data.build import build_recipe
+from realciao.data.datasets import Count, Positive, SampleIndex, TrainSet
+from realciao.data.geometry import largest_crop, plan_crop
+from realciao.data.image_store import ImageStore
 from realciao.data.photos import find_photos
-from realciao.data.pixels import orientation, oriented, random_corner, rgb
 from realciao.data.queries import make_queries
 from realciao.data.randomness import Stream, stream
-from realciao.data.recipe import build_recipe
-from realciao.data.roles import Ticket, TrainSet
-from realciao.data.shelf import Shelf
-from realciao.data.supply import Supply
-from realciao.data.train_item import train_item
+from realciao.data.train_item import orientation, oriented, random_corner, train_item
+from realciao.image import to_rgb
 from realciao.registry import DATASET_REGISTRY
 
 
@@ -50,10 +49,10 @@ class SyntheticDataset(TrainSet):
         self,
         dataroot_gt: str | list[str],
         pipeline: str | dict[str, Any],
-        lq_size: int | None = None,
-        sample_q: int | None = None,
+        lq_size: Positive | None = None,
+        sample_q: Positive | None = None,
         window: int | None = None,
-        margin: int = 4,
+        margin: Count = 4,
         use_hflip: bool = True,
         use_rot: bool = True,
         *,
@@ -68,18 +67,21 @@ class SyntheticDataset(TrainSet):
         self.scale_range = scale_range
         self.seed = seed
         self.gt_usm = gt_usm
-        least, most = plan_crop(self.queries, scale_range[0]).n_hr, largest_crop(self.queries, scale_range)
+        patch_size = self.queries.patch_size
+        least = plan_crop(patch_size(scale_range[0]), scale_range[0]).n_hr
+        most = largest_crop(patch_size, scale_range)
         why = f"scales up to {scale_range[1]:g} with {self.queries} need crops of {most} px a side"
-        self._supply = Supply(Shelf([(path,) for path in find_photos(dataroot_gt)]), seed, (least, most), why)
+        self._store = ImageStore([(path,) for path in find_photos(dataroot_gt)], seed)
+        self._store.require(least, most, why)
 
     @property
     def skipped(self) -> int:
-        return self._supply.skipped
+        return self._store.skipped
 
-    def __getitem__(self, index: Ticket) -> TrainBatch:
+    def __getitem__(self, index: SampleIndex) -> TrainBatch:
         rng = stream(self.seed, index.draw)
         scale = self._scale(rng, index.step)
-        plan = plan_crop(self.queries, scale)
+        plan = plan_crop(self.queries.patch_size(scale), scale)
         gt = self._crop(rng, index.draw, plan.n_hr)
         recipe = self.pipeline.sample(rng, size=(plan.n_hr, plan.n_hr), scale=scale)
         # sharpened whole, before the patch is cut: its reach is 25 px
@@ -91,7 +93,7 @@ class SyntheticDataset(TrainSet):
         return float((stream(self.seed, step, Stream.STEP) if shared else rng).uniform(*self.scale_range))
 
     def _crop(self, rng: np.random.Generator, draw: int, n_hr: int) -> Float[np.ndarray, "n_hr n_hr 3"]:
-        (photo,) = self._supply.take(draw, n_hr)
+        (photo,) = self._store.take(draw, n_hr)
         top, left = random_corner(rng, photo.shape[:2], n_hr)
         crop = photo[top : top + n_hr, left : left + n_hr]
-        return rgb(oriented(crop, *orientation(rng, self.use_hflip, self.use_rot)))
+        return to_rgb(oriented(crop, *orientation(rng, self.use_hflip, self.use_rot)))

@@ -1,4 +1,4 @@
-"""From an LR image and its HR image to one item of a training batch."""
+"""From stored LR and HR images to one item of a training batch: views first, float pixels last."""
 
 import numpy as np
 import torch
@@ -6,9 +6,24 @@ from jaxtyping import Float, Shaped
 
 from realciao.batch import TrainBatch
 from realciao.data.geometry import Axis
-from realciao.data.pixels import rgb
 from realciao.data.queries import Queries
-from realciao.image import AnyImage
+from realciao.image import AnyImage, to_rgb, to_tensor
+
+
+def random_corner(rng: np.random.Generator, size: tuple[int, ...], n_crop: int) -> tuple[int, int]:
+    """Top and left of a square of `n_crop` pixels, uniform over its places in an image of `size`."""
+    top, left = (int(rng.integers(n - n_crop + 1)) for n in size)
+    return top, left
+
+
+def orientation(rng: np.random.Generator, use_hflip: bool, use_rot: bool) -> tuple[bool, int]:
+    """Whether to mirror (chance 1/2), and by how many quarter turns to rotate (uniform)."""
+    return bool(use_hflip and rng.integers(2)), int(rng.integers(4)) if use_rot else 0
+
+
+def oriented(image: AnyImage, mirrored: bool, quarter_turns: int) -> Shaped[np.ndarray, "hh ww *c"]:
+    """A view of the image, mirrored left to right, then rotated counterclockwise."""
+    return np.rot90(image[:, ::-1] if mirrored else image, quarter_turns)
 
 
 def train_item(
@@ -30,15 +45,15 @@ def train_item(
     ys, xs = queries.pick(rng, rows, columns)
     coord = np.stack([rows.coord(ys), columns.coord(xs)], axis=-1)
     item = TrainBatch(
-        lq=_to_tensor(lq[top : top + patch_size, left : left + patch_size]),
+        lq=_pixels(lq[top : top + patch_size, left : left + patch_size]),
         coord=torch.from_numpy(coord.astype(np.float32)),
         cell=torch.tensor([rows.cell, columns.cell], dtype=torch.float32),
-        gt=_to_tensor(gt[ys, xs]),
+        gt=_pixels(gt[ys, xs]),
     )
     if gt_usm is not None:
-        item["gt_usm"] = _to_tensor(gt_usm[ys, xs])
+        item["gt_usm"] = _pixels(gt_usm[ys, xs])
     return item
 
 
-def _to_tensor(image: AnyImage) -> Float[torch.Tensor, "3 h w"]:
-    return torch.from_numpy(np.ascontiguousarray(rgb(image).transpose(2, 0, 1)))
+def _pixels(image: AnyImage) -> Float[torch.Tensor, "3 h w"]:
+    return to_tensor(to_rgb(image))[0].contiguous()

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from realciao.errors import UserError
+from realciao.image import from_float, size_text
 
 
 class Metric(ABC):
@@ -45,20 +46,13 @@ class Metric(ABC):
         if self.needs_gt and gt is None:
             raise UserError(f"{self.name} needs a ground truth")
         if self.needs_gt and gt is not None and gt.shape != pred.shape:
-            raise UserError(f"{self.name}: the prediction is {size_text(pred)} and the ground truth {size_text(gt)}")
+            raise UserError(
+                f"{self.name}: the prediction is {size_text(pred.shape)} and the ground truth {size_text(gt.shape)}"
+            )
         if min(pred.shape[:2]) < self.smallest_px:
             return float("nan")
-        return float(self.measure(_to_8bit(pred), None if gt is None else _to_8bit(gt)))
+        return float(self.measure(from_float(pred, np.uint8), None if gt is None else from_float(gt, np.uint8)))
 
     @abstractmethod
     def measure(self, pred: UInt8[np.ndarray, "h w 3"], gt: UInt8[np.ndarray, "h w 3"] | None) -> float:
         """The score of 8-bit RGB images that are large enough; `gt` has the shape of `pred`, and is there if needed."""
-
-
-def size_text(image: np.ndarray) -> str:
-    """`640x480` (width x height) for messages."""
-    return f"{image.shape[1]}x{image.shape[0]}"
-
-
-def _to_8bit(image: Float[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)

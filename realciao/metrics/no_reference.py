@@ -15,6 +15,7 @@ import scipy.io
 import torch
 from jaxtyping import UInt8
 
+from realciao.image import to_float, to_tensor
 from realciao.metrics.iqa_params import brisque_vectors, niqe_gaussian
 from realciao.metrics.metric import Metric
 from realciao.registry import METRIC_REGISTRY
@@ -36,7 +37,7 @@ class PyiqaMetric(Metric):
         self.implementation = f"pyiqa {pyiqa.__version__} {self.name} ({note})"
 
     def measure(self, pred: UInt8[np.ndarray, "h w 3"], gt: UInt8[np.ndarray, "h w 3"] | None) -> float:
-        image = torch.from_numpy(pred).permute(2, 0, 1)[None].float() / 255
+        image = to_tensor(to_float(pred))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=r"cov\(\)")  # NIQE from one block, which `sound` tells of
             try:

@@ -1,18 +1,22 @@
-"""What a data set is for: tickets in and training items out, or a fixed list of validation images."""
+"""What a data set is for: sample numbers in and training items out, or a fixed list of validation images."""
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+from msgspec import Meta
 from torch.utils.data import Dataset
 
 from realciao.batch import EvalItem, TrainBatch
+from realciao.data.image_store import report_unreadable
 from realciao.image import ImageError
 
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Scale = Annotated[float, Meta(ge=1)]
 
-class Ticket(NamedTuple):
+
+class SampleIndex(NamedTuple):
     """What a training item is made from, together with the seed."""
 
     draw: int
@@ -22,11 +26,11 @@ class Ticket(NamedTuple):
 
 
 class TrainSet(ABC, Dataset[TrainBatch]):
-    """A training set: the same ticket gives the same item, bit for bit, whichever process asks."""
+    """A training set: the same index gives the same item, bit for bit, whichever process asks."""
 
     @abstractmethod
-    def __getitem__(self, index: Ticket) -> TrainBatch:
-        """The item of a ticket: tensors without the batch axis, for default_collate."""
+    def __getitem__(self, index: SampleIndex) -> TrainBatch:
+        """The item of an index: tensors without the batch axis, for default_collate."""
 
     @property
     @abstractmethod
@@ -36,9 +40,6 @@ class TrainSet(ABC, Dataset[TrainBatch]):
 
 class ValSet(ABC):
     """A validation set: item i is the same each time."""
-
-    def __init__(self) -> None:
-        self._reported: set[Path] = set()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -54,9 +55,7 @@ class ValSet(ABC):
             try:
                 item = self[index]
             except ImageError as error:
-                if error.path not in self._reported:
-                    self._reported.add(error.path)
-                    logging.getLogger("realciao").warning("skipped an unreadable file: %s", error)
+                report_unreadable(error)
             else:
                 yield item
 

@@ -1,0 +1,43 @@
+"""How far a command is, on standard error."""
+
+import math
+import sys
+import time
+from datetime import timedelta
+
+REPORT_EVERY_S = 10.0
+"""Between lines where standard error is no terminal."""
+RENEW_EVERY_S = 0.2
+"""Between two states of the one line on a terminal."""
+
+
+class ProgressLine:
+    """One line that is renewed on a terminal, else a line now and then.
+
+    Args:
+        total: the images to do.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.live = sys.stderr.isatty()
+        self.began = self.shown = time.monotonic()
+
+    def show(self, done: float, text: str) -> None:
+        """Says which image is in hand, `text`, and the time left, unless it was said just now.
+
+        Args:
+            done: the images done, more than 0; 2.5 is the third when half of it is done.
+        """
+        now = time.monotonic()
+        if now - self.shown < (RENEW_EVERY_S if self.live else REPORT_EVERY_S):
+            return
+        self.shown = now
+        left = timedelta(seconds=round((now - self.began) * (self.total - done) / done))
+        line = f"{math.ceil(done)}/{self.total} {text}, {left} left"
+        print(f"\r\033[K{line}" if self.live else line, end="" if self.live else "\n", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Wipes the line that is being renewed, so that something else can be printed; `show` may follow."""
+        if self.live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,101 @@
+"""The folder of a run: who may use it, and what its files hold."""
+
+import json
+import logging
+import math
+from pathlib import Path
+
+import pytest
+from tiny_run import write_options
+
+from realciao.checkpoint import save_state
+from realciao.errors import UserError
+from realciao.options import Options, load_options
+from realciao.run_folder import RunFolder
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    return load_options([write_options(tmp_path)])
+
+
+@pytest.fixture
+def run(options: Options) -> RunFolder:
+    """A folder in use: five rows, checkpoints of steps 2 and 3."""
+    run = RunFolder(options)
+    assert run.open(options, auto_resume=False, overwrite=False) is None
+    for step in range(1, 6):
+        run.write_row({"step": step, "stage": "psnr"})
+    for step in (2, 3):
+        save_state({"step": step}, run.checkpoints / f"step_{step}")
+    return run
+
+
+def rows(run: RunFolder) -> list[dict]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in run.metrics_file.read_text().splitlines()]
+
+
+def test_the_options_are_there_to_be_read_again(options: Options, run: RunFolder):
+    assert load_options([run.options_file]) == options
+
+
+def test_going_on_drops_the_rows_after_the_checkpoint_and_half_a_last_line(options: Options, run: RunFolder):
+    with open(run.metrics_file, "a") as file:
+        file.write('{"step": 3, "sta')  # as a crash leaves it
+    assert run.open(options, auto_resume=True, overwrite=False) == run.checkpoints / "step_3"
+    assert [row["step"] for row in rows(run)] == [1, 2, 3]
+    run.write_row({"step": 4})
+    assert [row["step"] for row in rows(run)] == [1, 2, 3, 4]
+
+
+def test_going_on_without_a_checkpoint_starts_with_no_rows(options: Options, run: RunFolder):
+    for step in (2, 3):
+        (run.checkpoints / f"step_{step}" / "state.pt").unlink()
+    assert run.open(options, auto_resume=True, overwrite=False) is None
+    assert rows(run) == []
+
+
+def test_numbers_that_json_lacks_are_null_and_keep_their_place(run: RunFolder):
+    run.write_row({"step": 6, "psnr": math.inf, "niqe": math.nan, "ssim": 0.5})
+    assert list(rows(run)[-1].items()) == [("step", 6), ("psnr", None), ("niqe", None), ("ssim", 0.5)]
+
+
+def test_starting_again_removes_what_a_run_writes_and_leaves_what_is_foreign(options: Options, run: RunFolder):
+    foreign = [run.root / "notes.txt", run.root / "plots" / "a.png"]
+    own = [run.models / "a.safetensors", run.trackers / "e", run.upscaled / "a.png", run.picture, run.table]
+    for path in [*foreign, *own]:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert run.open(options, auto_resume=False, overwrite=True) is None
+    assert {path for path in run.root.rglob("*") if path.is_file()} == {*foreign, run.options_file}
+
+
+def test_a_run_that_is_there_is_refused_until_a_flag_says_what_to_do(options: Options, run: RunFolder):
+    with pytest.raises(UserError, match=r"--auto_resume .* --overwrite"):
+        run.open(options, auto_resume=False, overwrite=False)
+    assert len(rows(run)) == 5
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(options: Options, tmp_path: Path):
+    (tmp_path / "experiments").touch()
+    with pytest.raises(UserError, match=r"options\.yml: cannot be written") as caught:
+        RunFolder(options).open(options, auto_resume=False, overwrite=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_said_goes_to_the_terminal_and_dated_to_the_log_of_the_main_process_alone(
+    run: RunFolder, capsys: pytest.CaptureFixture[str]
+):
+    said = logging.getLogger("realciao")
+    before = said.level, list(said.handlers)
+    with run.logging(is_main_process=True):
+        said.info("one")
+    with run.logging(is_main_process=False):
+        said.info("two")
+    assert capsys.readouterr().out == "one\n"
+    (line,) = run.log_file.read_text().splitlines()
+    assert line.endswith(" INFO one")
+    assert (said.level, list(said.handlers)) == before
