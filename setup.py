@@ -33,6 +33,7 @@ setup(
         "safetensors>=0.5",
         "pyyaml>=6.0",
         "msgspec>=0.19",
+        "filelock>=3.16",
         "jaxtyping>=0.2.36",
         "pyiqa>=0.1.14",
         "tb-nightly",  # TensorBoard under the name by which BasicSR asks for it

@@ -1,6 +1,7 @@
 """Files that outlive a process: weights (safetensors that describe their own network) and the state of a run."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +47,12 @@ def read_header(path: str | Path) -> dict[str, Any]:
     except (safetensors.SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: not a whole safetensors file ({error}); "
-            "for a .pth checkpoint use `python scripts/convert_weights.py IN OUT.safetensors`"
+            "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
         ) from error
     except (KeyError, json.JSONDecodeError) as error:
         raise UserError(
             f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "
-            "convert it with `python scripts/convert_weights.py IN OUT.safetensors`"
+            "a released CiaoSR is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
         ) from error
     if not isinstance(header, dict) or header.get("format") != FORMAT or "spec" not in header:
         raise UserError(f"{path}: written by another version of RealCiaoSR (this one reads format {FORMAT})")
@@ -109,6 +110,8 @@ def load_tensors(net: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
         if tensor.shape != wanted[name].shape:
             shapes = f"{list(tensor.shape)}, the network needs {list(wanted[name].shape)}"
             raise UserError(f"the weights do not fit: '{name}' is {shapes}")
+        if not tensor.isfinite().all():
+            raise UserError(f"the weights are spoilt: '{name}' holds values that are not finite")
     net.load_state_dict(tensors)
 
 
@@ -126,7 +129,10 @@ def load_state(folder: Path) -> dict[str, Any]:
     """
     path = folder / "state.pt"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"it holds a {type(state).__name__}")
+        return state
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such checkpoint") from error
     except Exception as error:  # torch raises whatever the damage leads to: EOFError, UnpicklingError, ...
@@ -137,5 +143,6 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 def latest_state(checkpoints: Path) -> Path | None:
     """The folder `step_N` with the highest N that holds a state, or None."""
-    folders = {int(f.name.removeprefix("step_")): f for f in checkpoints.glob("step_*") if (f / "state.pt").is_file()}
+    named = ((re.fullmatch(r"step_(\d+)", folder.name), folder) for folder in checkpoints.glob("step_*"))
+    folders = {int(match[1]): folder for match, folder in named if match and (folder / "state.pt").is_file()}
     return folders[max(folders)] if folders else None

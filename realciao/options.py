@@ -123,7 +123,7 @@ class Options(Section, frozen=True, kw_only=True, dict=True):
     """One run. `dict` is for the tree behind `locate`, which is no part of the value."""
 
     name: FileName
-    manual_seed: Count = 0
+    manual_seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     scale_range: tuple[float, float] = (1.0, 4.0)
     """Lowest and highest scale of the training pairs."""
     datasets: Datasets

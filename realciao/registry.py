@@ -80,7 +80,7 @@ def build(registry: Registry, spec: Any, where: str = "", **runtime: Any) -> Any
             return cls(**_check_arguments(cls, given, runtime), **runtime)
         except OptionError:
             raise
-        except (ValueError, TypeError, NotImplementedError) as error:
+        except Exception as error:  # a class of any library, given what a user wrote, may raise anything
             first_line = str(error).strip().partition("\n")[0]
             raise OptionError("", f"{spec['type']}: {first_line or type(error).__name__}") from error
     except OptionError as error:

@@ -4,16 +4,20 @@ import contextlib
 import json
 import logging
 import math
+import re
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from filelock import FileLock, Timeout
+
 from realciao.checkpoint import latest_state
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.options import Options, dump_options
+from realciao.options import Options, dump_options, load_options
 
 logger = logging.getLogger("realciao")
 
@@ -34,24 +38,68 @@ class RunFolder:
         self.upscaled = self.root / "upscaled"
         self.picture = self.root / "comparison.png"
         self.table = self.root / "comparison.md"
+        self._lock = FileLock(self.root / ".lock")
 
-    def open(self, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:
-        """Makes the folder ready and returns the checkpoint to go on from, or None for a fresh start.
+    def claim(self, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:
+        """Makes the folder this process's own and returns the checkpoint to go on from, or None for a fresh start.
+
+        Nothing of an earlier run is changed yet, so that what is refused after this costs nothing either.
 
         Raises:
-            UserError: the folder holds a run and neither flag says what to do with it, or it cannot be written.
+            UserError: another process trains here, or the folder holds a run that neither flag says what to do with, or one
+                that began with other options.
         """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"{self.root}: another process is training this run; --set name=OTHER starts another"
+            ) from error
+        except OSError as error:
+            raise UserError(f"{self.root}: cannot be written ({error.strerror})") from error
+        try:
+            return self._choose(options, auto_resume, overwrite)
+        except UserError:
+            self.release()
+            raise
+
+    def _choose(self, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:
+        """The checkpoint to go on from, or None, if what is in the folder allows it."""
         checkpoint = self.newest_checkpoint() if auto_resume else None
-        if self.options_file.exists() and not auto_resume:
-            if not overwrite:
+        if checkpoint and self.options_file.exists():
+            changed = _changed_keys(load_options([self.options_file]), options)
+            if changed:
                 raise UserError(
-                    f"{self.root}: a run of this name is there; --auto_resume goes on with it, --overwrite starts it again, "
-                    "--set name=OTHER starts another"
+                    f"{self.root}: the run began with another {', '.join(changed)}; go on with its own options, or give "
+                    "--overwrite to start it again, or --set name=OTHER to start another"
                 )
-            self._clear()
-        atomic_write(self.options_file, dump_options(options))
-        self._forget_rows_after(int(checkpoint.name.removeprefix("step_")) if checkpoint else 0)
+        if self.options_file.exists() and not auto_resume and not overwrite:
+            raise UserError(
+                f"{self.root}: a run of this name is there; --auto_resume goes on with it, --overwrite starts it again, "
+                "--set name=OTHER starts another"
+            )
         return checkpoint
+
+    def begin(self, options: Options, step: int, overwrite: bool) -> None:
+        """Makes the folder ready for a run that goes on from `step`; with `overwrite`, removes what an earlier one wrote.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            if overwrite:
+                self._clear()
+            for left in self.checkpoints.glob("step_*/.*.tmp*"):  # by a process that was killed while it saved
+                left.unlink()
+        except OSError as error:
+            raise UserError(f"{self.root}: cannot be written ({error.strerror})") from error
+        atomic_write(self.options_file, dump_options(options))
+        self._forget_rows_after(step)
+
+    def release(self) -> None:
+        """Lets another process train here."""
+        self._lock.release()
 
     def newest_checkpoint(self) -> Path | None:
         """The folder of the last state that was saved whole."""
@@ -82,7 +130,10 @@ class RunFolder:
         if not is_main_process:
             yield
             return
-        plain, dated = logging.StreamHandler(sys.stdout), logging.FileHandler(self.log_file, encoding="utf-8")
+        plain, dated = (
+            logging.StreamHandler(sys.stdout),
+            logging.FileHandler(self.log_file, encoding="utf-8", errors="backslashreplace"),
+        )
         dated.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         level = logger.level
         logger.setLevel(logging.INFO)
@@ -99,7 +150,8 @@ class RunFolder:
     def _clear(self) -> None:
         """Removes what a run writes, and nothing else that may lie in the folder."""
         for folder in (self.trackers, self.checkpoints, self.models, self.upscaled):
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder.exists():
+                shutil.rmtree(folder)
         for file in (self.options_file, self.log_file, self.metrics_file, self.picture, self.table):
             file.unlink(missing_ok=True)
 
@@ -107,6 +159,31 @@ class RunFolder:
         """A run that goes on from a checkpoint makes the later steps again, and their rows with them."""
         if not self.metrics_file.exists():
             return
-        lines = self.metrics_file.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith("\n")]
-        atomic_write(self.metrics_file, "".join(line for line in whole if json.loads(line)["step"] <= step))
+        lines = self.metrics_file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        atomic_write(self.metrics_file, "".join(line for line in lines if 0 <= _step_of(line) <= step))
+
+
+def _step_of(line: str) -> int:
+    """The step of a row, -1 if the line is not a whole row."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else -1
+    except (ValueError, TypeError, KeyError):
+        return -1
+
+
+def _changed_keys(begun: Options, now: Options) -> list[str]:
+    """Dotted keys in which two runs would train differently; how they load, log and validate may change on the way."""
+
+    def flat(value: Any, path: str = "") -> dict[str, Any]:
+        if not isinstance(value, dict | list | tuple) or not value:
+            return {path: value}
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {key: leaf for name, child in items for key, leaf in flat(child, f"{path}.{name}".strip(".")).items()}
+
+    may_change = re.compile(
+        r"(val|logger|path|compare|datasets)\b|.*\.(batch_size|num_workers)$"
+        rf"|stages\.{len(now.stages) - 1}\.total_iter$|stages\.\d+\.datasets\.dataset\.dataroot"
+    )
+    before, after = (flat(msgspec.to_builtins(options)) for options in (begun, now))
+    keys = dict.fromkeys([*before, *after])
+    return [key for key in keys if before.get(key) != after.get(key) and not may_change.match(key)]

@@ -34,6 +34,8 @@ class StageRun:
         where = f"stages.{index}"
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
         self.net_g: Any = build_network(options.network_g)
+        if index == 0 and options.path.pretrain_network_g:
+            self._load(options.path.pretrain_network_g)
         self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.parameters())
         self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g, stage.total_iter)]
         self.net_d: Any = None
@@ -55,7 +57,7 @@ class StageRun:
     def start(self, accelerator: "Accelerator", weights: Path | None) -> None:
         """Goes to the device, from the generator's weights of a file where one is given."""
         if weights:
-            load_tensors(self.net_g, load_weights(weights).state_dict())
+            self._load(weights)
         self.ema = AveragedModel(self.net_g, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema_decay))
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
@@ -63,6 +65,12 @@ class StageRun:
         if self.net_d is not None:
             self.net_d, self.optim_d = accelerator.prepare(self.net_d, self.optim_d)
         self.accelerator = accelerator
+
+    def _load(self, weights: str | Path) -> None:
+        try:
+            load_tensors(self.net_g, load_weights(weights).state_dict())
+        except UserError as error:
+            raise error if str(weights) in str(error) else UserError(f"{weights}: {error}") from error
 
     def step(self, batch: TrainBatch, iteration: int) -> dict[str, Tensor]:
         """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.

@@ -1,6 +1,8 @@
 """Trains: `python realciao/train.py -opt options/NAME.yml`, or the same behind `accelerate launch`."""
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,9 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         place = error.place or options.locate(error.path).removesuffix(": ")
         raise OptionError(error.path, error.problem, place) from error
     except Interrupted as interrupted:
-        again = f"python realciao/train.py -opt {' '.join(arguments.opt)}"
-        again += f" --set {' '.join(arguments.set)}" if arguments.set else ""
-        print(f"{interrupted}; go on with: {again} --auto_resume", file=sys.stderr)
+        again = shlex.join(["python", "realciao/train.py", *(sys.argv[1:] if argv is None else argv)])
+        again = "the same launch and" if "WORLD_SIZE" in os.environ else again.replace(" --overwrite", "")
+        if os.environ.get("RANK", "0") == "0":
+            print(f"{interrupted}; go on with: {again} --auto_resume", file=sys.stderr)
         return 130
     return 0
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging.handlers import MemoryHandler
-from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from accelerate.utils import broadcast_object_list, gather_object, send_to_devic
 from torch import Tensor
 
 from realciao.batch import TrainBatch
-from realciao.checkpoint import load_state, read_header, save_state, save_weights
+from realciao.checkpoint import load_state, save_state, save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
 from realciao.errors import OptionError, UserError
@@ -66,8 +65,6 @@ class Trainer:
                 for i, val in enumerate(options.datasets.val)
             }
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
-        if options.path.pretrain_network_g:
-            read_header(options.path.pretrain_network_g)
         if options.compare:
             read_photo(options.compare)
         self.step = 0
@@ -76,14 +73,16 @@ class Trainer:
         self._stop = False
         with self.accelerator.main_process_first():
             if self.accelerator.is_main_process:
-                checkpoint = self.run.open(options, auto_resume, overwrite)
+                checkpoint = self.run.claim(options, auto_resume, overwrite)
             else:
                 checkpoint = self.run.newest_checkpoint() if auto_resume else None
         if checkpoint:
             state = load_state(checkpoint)
-            if state["version"] != STATE_VERSION:
+            if state.get("version") != STATE_VERSION:
                 raise UserError(f"{checkpoint}: written by another version of RealCiaoSR")
             self.step, self.next_draw, self._resume_state = state["step"], state["next_draw"], state["stage"]
+        if self.accelerator.is_main_process:
+            self.run.begin(options, self.step, overwrite)
 
     def fit(self) -> None:
         """Runs what is left of the stages, then makes the comparison that the options ask for.
@@ -91,29 +90,29 @@ class Trainer:
         Raises:
             Interrupted: after SIGINT; the state is saved.
         """
-        with self.run.logging(self.accelerator.is_main_process):
-            for record in self._said_while_building if self.accelerator.is_main_process else ():
-                logger.handle(record)
-            if self.step:
-                logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
-            self.accelerator.init_trackers(self.run.trackers.name)
-            with self._interruptible():
-                while self.step < self.options.total_iter:
-                    self._run_stage(*self.options.stage_at(self.step))
-            self.accelerator.end_training()
-            if self.options.compare and self.accelerator.is_main_process:
-                _share_cores(self.accelerator, loader_workers=0)
-                compare(self.options, self.run, self.accelerator.device)
+        try:
+            with self.run.logging(self.accelerator.is_main_process):
+                for record in self._said_while_building if self.accelerator.is_main_process else ():
+                    logger.handle(record)
+                if self.step:
+                    logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
+                self.accelerator.init_trackers(self.run.trackers.name)
+                with self._interruptible():
+                    while self.step < self.options.total_iter:
+                        self._run_stage(*self.options.stage_at(self.step))
+                self.accelerator.end_training()
+                if self.options.compare and self.accelerator.is_main_process:
+                    _share_cores(self.accelerator, loader_workers=0)
+                    compare(self.options, self.run, self.accelerator.device)
+        finally:
+            self.run.release()
 
     def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
         options, accelerator = self.options, self.accelerator
         self.accelerator.free_memory()
         before = options.stages[index - 1].name if index else None
-        pretrained = options.path.pretrain_network_g
         stage_run = self.stage_runs.pop(index)  # so that its networks leave the device with the stage
-        stage_run.start(
-            accelerator, self.run.weights_file(before) if before else Path(pretrained) if pretrained else None
-        )
+        stage_run.start(accelerator, self.run.weights_file(before) if before else None)
         if self._resume_state is not None and self.step > first_step:
             stage_run.load_state_dict(self._resume_state)
         self._resume_state = None
@@ -191,6 +190,10 @@ class Trainer:
         for name, items in self.val_sets.items():
             rows = gather_object(score_network(net, items.items(rank, ranks), self.metrics))
             values = {key: round(value, 6) for key, value in means(rows).items()}
+            if not rows:
+                logger.warning(
+                    "  val %s: nothing was scored; its metrics need a ground truth, or its files are broken", name
+                )
             scores = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
             logger.info("  val %s (%d images): %s", name, len(rows), scores)
             self._record(stage_run.stage, {"val": name, **values})

@@ -14,6 +14,13 @@ from realciao.options import Options, load_options
 from realciao.run_folder import RunFolder
 
 
+def open_run(run: RunFolder, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:
+    checkpoint = run.claim(options, auto_resume, overwrite)
+    run.begin(options, int(checkpoint.name.removeprefix("step_")) if checkpoint else 0, overwrite)
+    run.release()
+    return checkpoint
+
+
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
     return load_options([write_options(tmp_path)])
@@ -23,7 +30,7 @@ def options(tmp_path: Path) -> Options:
 def run(options: Options) -> RunFolder:
     """A folder in use: five rows, checkpoints of steps 2 and 3."""
     run = RunFolder(options)
-    assert run.open(options, auto_resume=False, overwrite=False) is None
+    assert open_run(run, options, auto_resume=False, overwrite=False) is None
     for step in range(1, 6):
         run.write_row({"step": step, "stage": "psnr"})
     for step in (2, 3):
@@ -45,7 +52,7 @@ def test_the_options_are_there_to_be_read_again(options: Options, run: RunFolder
 def test_going_on_drops_the_rows_after_the_checkpoint_and_half_a_last_line(options: Options, run: RunFolder):
     with open(run.metrics_file, "a") as file:
         file.write('{"step": 3, "sta')  # as a crash leaves it
-    assert run.open(options, auto_resume=True, overwrite=False) == run.checkpoints / "step_3"
+    assert open_run(run, options, auto_resume=True, overwrite=False) == run.checkpoints / "step_3"
     assert [row["step"] for row in rows(run)] == [1, 2, 3]
     run.write_row({"step": 4})
     assert [row["step"] for row in rows(run)] == [1, 2, 3, 4]
@@ -54,7 +61,7 @@ def test_going_on_drops_the_rows_after_the_checkpoint_and_half_a_last_line(optio
 def test_going_on_without_a_checkpoint_starts_with_no_rows(options: Options, run: RunFolder):
     for step in (2, 3):
         (run.checkpoints / f"step_{step}" / "state.pt").unlink()
-    assert run.open(options, auto_resume=True, overwrite=False) is None
+    assert open_run(run, options, auto_resume=True, overwrite=False) is None
     assert rows(run) == []
 
 
@@ -69,20 +76,23 @@ def test_starting_again_removes_what_a_run_writes_and_leaves_what_is_foreign(opt
     for path in [*foreign, *own]:
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    assert run.open(options, auto_resume=False, overwrite=True) is None
-    assert {path for path in run.root.rglob("*") if path.is_file()} == {*foreign, run.options_file}
+    assert open_run(run, options, auto_resume=False, overwrite=True) is None
+    assert {path for path in run.root.rglob("*") if path.is_file()} - {run.root / ".lock"} == {
+        *foreign,
+        run.options_file,
+    }
 
 
 def test_a_run_that_is_there_is_refused_until_a_flag_says_what_to_do(options: Options, run: RunFolder):
     with pytest.raises(UserError, match=r"--auto_resume .* --overwrite"):
-        run.open(options, auto_resume=False, overwrite=False)
+        open_run(run, options, auto_resume=False, overwrite=False)
     assert len(rows(run)) == 5
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(options: Options, tmp_path: Path):
     (tmp_path / "experiments").touch()
-    with pytest.raises(UserError, match=r"options\.yml: cannot be written") as caught:
-        RunFolder(options).open(options, auto_resume=False, overwrite=False)
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        open_run(RunFolder(options), options, auto_resume=False, overwrite=False)
     assert "\n" not in str(caught.value)
 
 
@@ -99,3 +109,24 @@ def test_what_is_said_goes_to_the_terminal_and_dated_to_the_log_of_the_main_proc
     (line,) = run.log_file.read_text().splitlines()
     assert line.endswith(" INFO one")
     assert (said.level, list(said.handlers)) == before
+
+
+def test_only_one_process_trains_in_a_folder(options: Options) -> None:
+    first, second = RunFolder(options), RunFolder(options)
+    first.claim(options, auto_resume=False, overwrite=False)
+    with pytest.raises(UserError, match="another process"):
+        second.claim(options, auto_resume=True, overwrite=False)
+    first.release()
+    second.claim(options, auto_resume=True, overwrite=False)
+    second.release()
+
+
+def test_a_copy_of_a_checkpoint_and_half_a_save_disturb_nothing(options: Options) -> None:
+    run = RunFolder(options)
+    for name in ("step_3", "step_9_backup", "step_best"):
+        (run.checkpoints / name).mkdir(parents=True)
+        (run.checkpoints / name / "state.pt").touch()
+    left = run.checkpoints / "step_3" / ".0123.tmp.pt"
+    left.touch()
+    assert open_run(run, options, auto_resume=True, overwrite=False) == run.checkpoints / "step_3"
+    assert not left.exists()

@@ -174,10 +174,34 @@ def test_a_wrong_spec_is_refused_before_anything_is_written(tmp_path: Path) -> N
     assert not (tmp_path / "experiments").exists()
 
 
-def test_a_checkpoint_of_other_options_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "change", ["network_g.encoder.num_feat=6", "stages.0.optim_g.lr=0.5", "manual_seed=5", "stages.0.total_iter=6"]
+)
+def test_a_run_is_not_resumed_with_options_that_would_make_it_another(tmp_path: Path, change: str) -> None:
+    run = train(tmp_path, "stages.1.total_iter=2")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=change.partition("=")[0]):
+        train(tmp_path, "stages.1.total_iter=2", change, auto_resume=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_resumed_run_may_be_longer_and_batch_otherwise(tmp_path: Path) -> None:
     train(tmp_path, "stages.1.total_iter=2")
+    run = train(
+        tmp_path, "stages.1.total_iter=3", "datasets.train.batch_size=1", "logger.save_every=1", auto_resume=True
+    )
+    assert max(row["step"] for row in rows(run)) == 7
+
+
+def test_overwriting_costs_nothing_when_the_weights_to_start_from_are_wrong(tmp_path: Path) -> None:
+    run = train(tmp_path, "stages.1.total_iter=1")
+    weights_file = run / "models" / "net_g_latest.safetensors"
+    before = weights_file.read_bytes()
     with pytest.raises(UserError, match="do not fit"):
-        train(tmp_path, "network_g.encoder.num_feat=6", auto_resume=True)
+        train(tmp_path, f"path.pretrain_network_g={weights_file}", "network_g.encoder.num_feat=6", overwrite=True)
+    assert weights_file.read_bytes() == before
+    # the run may even start again from its own weights
+    train(tmp_path, f"path.pretrain_network_g={weights_file}", "stages.1.total_iter=1", overwrite=True)
 
 
 def test_pretrained_weights_are_where_the_first_stage_starts(tmp_path: Path) -> None:

@@ -133,7 +133,8 @@ class CiaoSR(nn.Module):
         """`query_grid` in bands of rows, top to bottom, of as many queries as suit the device."""
         queries = QUERIES_PER_BAND.get(ys.device.type, QUERIES_PER_BAND_ELSEWHERE)
         for band in ys.split(max(1, queries // len(xs))):
-            yield self.query_grid(prepared, band, xs, cell)
+            parts = [self.query_grid(prepared, band, part, cell) for part in xs.split(queries)]
+            yield torch.cat(parts, dim=3)
 
     @torch.inference_mode()
     def upscale(self, lq: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:

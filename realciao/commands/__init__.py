@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -24,10 +25,16 @@ def command(main: Main) -> Callable[..., NoReturn]:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> NoReturn:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(
+                stream, io.TextIOWrapper
+            ):  # a name or a sign that the terminal cannot show is no reason to fail
+                stream.reconfigure(errors="backslashreplace")
         try:
             status = main(argv)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            # an error that a loader's worker met arrives with the worker's traceback before it
+            print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
             status = 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -11,7 +11,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = Parser(prog="convert_weights.py", description=__doc__)
     add = parser.add_argument
-    add("input", type=Path, metavar="IN", help="a released CiaoSR checkpoint (.pth), or one in BasicSR's layout")
+    add("input", type=Path, metavar="IN", help="a released CiaoSR checkpoint, .pth or .safetensors")
     add("output", type=Path, metavar="OUT.safetensors")
     add("--no_res", action="store_true", help="the network adds no bilinear residual (the released real-world models)")
     add("--local_size", type=int, choices=[1, 2], default=2, help="neighbours per axis (default: %(default)s)")

@@ -57,10 +57,10 @@ def _inputs(source: Path, folder: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     found = list_images(source)
-    results = folder.resolve()
-    if source.resolve() not in results.parents:
+    results = _real(folder)
+    if _real(source) not in results.parents:
         return found
-    found = [path for path in found if not path.resolve().is_relative_to(results)]
+    found = [path for path in found if not _real(path).is_relative_to(results)]
     if not found:
         raise UserError(f"{source}: holds no image but those in the output folder {folder}")
     return found
@@ -68,4 +68,9 @@ def _inputs(source: Path, folder: Path) -> list[Path]:
 
 def _identity(path: Path) -> str:
     """The same for two names of one file, links followed and, where the system does, case ignored."""
-    return os.path.normcase(path.resolve())
+    return os.path.normcase(_real(path))
+
+
+def _real(path: Path) -> Path:
+    """The path without links; one that leads back to itself stays, and fails when it is read."""
+    return Path(os.path.realpath(path))
