@@ -38,3 +38,16 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
     """Writes a whole file, see `atomic_path`; text as UTF-8."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+
+
+def check_folder(path: str | Path) -> None:
+    """Looks whether files could be written below `path`, before much work is done for them; makes nothing.
+
+    Raises:
+        UserError: no.
+    """
+    there = next(parent for parent in [Path(path).absolute(), *Path(path).absolute().parents] if parent.exists())
+    if not there.is_dir():
+        raise UserError(f"{path}: cannot be made: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise UserError(f"{path}: cannot be written: no permission in {there}")

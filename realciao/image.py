@@ -88,6 +88,7 @@ def read_rgb(path: str | Path, *, allow_truncated: bool = False) -> Float[np.nda
 
 def read_size(path: str | Path) -> tuple[int, int]:
     """Height and width of what read_image returns; the header alone is read where it suffices. Raises as read_image does."""
+    _refuse_endless(Path(path))
     try:
         with _decoders(allow_truncated=False), Image.open(path, formats=_FORMATS) as opened:
             return _upright_size(opened)
@@ -175,7 +176,13 @@ def _levels(dtype: np.dtype | type) -> int:
     return _LEVELS[np.dtype(dtype)]
 
 
+def _refuse_endless(path: Path) -> None:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImageError(path, "is no ordinary file (a pipe or a device?)")
+
+
 def _read_bytes(path: Path) -> bytes:
+    _refuse_endless(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 import realciao.losses  # noqa: F401  (fills the registry)
 from realciao.batch import TrainBatch
+from realciao.errors import OptionError
 from realciao.options import Spec, Stage
 from realciao.registry import LOSS_REGISTRY, build
 
@@ -25,6 +26,7 @@ class Objective(nn.Module):
     def __init__(self, stage: Stage, where: str) -> None:
         super().__init__()
         self.stage = stage
+        self.where = where
         self.cri_pix = _build(stage.pixel_opt, f"{where}.pixel_opt")
         self.cri_perceptual = _build(stage.perceptual_opt, f"{where}.perceptual_opt")
         self.cri_gan = _build(stage.gan_opt, f"{where}.gan_opt")
@@ -33,12 +35,20 @@ class Objective(nn.Module):
         """What the generator minimises the sum of; `net_d` is the unwrapped discriminator, whose parameters are frozen."""
         losses: Losses = {}
         if self.cri_pix:
-            losses["l_g_pix"] = self.cri_pix(pred, _target(batch, self.stage.l1_gt_usm))
+            loss = self.cri_pix(pred, _target(batch, self.stage.l1_gt_usm))
+            losses["l_g_pix"] = self._one_number("pixel_opt", loss)
         if self.cri_perceptual:
-            losses["l_g_percep"] = self.cri_perceptual(pred, _target(batch, self.stage.percep_gt_usm))
+            loss = self.cri_perceptual(pred, _target(batch, self.stage.percep_gt_usm))
+            losses["l_g_percep"] = self._one_number("perceptual_opt", loss)
         if self.cri_gan and net_d is not None:
-            losses["l_g_gan"] = self.cri_gan(net_d(pred), True, is_disc=False)
+            losses["l_g_gan"] = self._one_number("gan_opt", self.cri_gan(net_d(pred), True, is_disc=False))
         return losses
+
+    def _one_number(self, key: str, loss: Any) -> Float[Tensor, ""]:
+        if not isinstance(loss, Tensor) or loss.ndim:
+            given = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else f"{loss!r:.40}"
+            raise OptionError(f"{self.where}.{key}", f"gives {given}, expected one number")
+        return loss
 
     def discriminator_real(self, net_d: nn.Module, batch: TrainBatch) -> Float[Tensor, ""]:
         """l_d_real: what the discriminator pays for real images."""

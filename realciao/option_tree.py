@@ -1,5 +1,6 @@
 """YAML as a tree in which every value knows where it was written, also after files and overrides have been merged."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -227,10 +228,13 @@ class _Reader:
         if not isinstance(node, yaml.ScalarNode):
             raise OptionError(path, f"{node.tag} does not belong here: options are plain YAML", self.at(node))
         try:
-            return self.loader.construct_object(node)
+            value = self.loader.construct_object(node)
         except (ValueError, KeyError, AttributeError) as error:  # PyYAML lets these through: 2024-13-45, !!bool maybe
             kind = node.tag.rpartition(":")[2]
             raise OptionError(path, f"'{node.value}' is not a valid {kind}", self.at(node)) from error
+        if isinstance(value, float) and not math.isfinite(value):
+            raise OptionError(path, f"expected a finite number, got {value}", self.at(node))
+        return value
 
     def at(self, node: yaml.Node) -> str:
         return self.place(node.start_mark.line + 1)

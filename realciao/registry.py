@@ -4,11 +4,13 @@ import importlib
 import inspect
 import pkgutil
 import sys
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from torch import Tensor
 
 import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
 import basicsr.utils.registry as basicsr_registry
@@ -117,7 +119,14 @@ def _type_hints(cls: Any, parameters: Mapping[str, inspect.Parameter]) -> dict[s
     except (NameError, TypeError):  # annotations that only a type checker can resolve
         annotated = {}
     told = {bool: bool, int: int | float, float: float, str: str | None}  # the int 1 is often the default of a factor
-    return {name: told.get(type(p.default), Any) for name, p in parameters.items()} | annotated
+    hints = {name: told.get(type(p.default), Any) for name, p in parameters.items()} | annotated
+    return {name: _without_tensor(hint) for name, hint in hints.items()}
+
+
+def _without_tensor(hint: Any) -> Any:
+    """`float | Tensor` is a float in an option file; msgspec knows no tensors."""
+    members = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else ()
+    return typing.Union[tuple(m for m in members if m is not Tensor)] if Tensor in members else hint  # noqa: UP007
 
 
 def _convert(name: str, value: Any, hint: Any) -> Any:

@@ -1,7 +1,7 @@
 """One stage of a run: its networks, optimizers, losses and data, and the step that it repeats."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from realciao.archs import build_network
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_tensors, load_weights
 from realciao.data import build_train_set
-from realciao.errors import UserError
+from realciao.errors import OptionError, UserError
 from realciao.objective import Objective, needs_usm
 from realciao.optim import build_optimizer, build_scheduler
 from realciao.options import Options
@@ -19,6 +19,18 @@ from realciao.registry import ARCH_REGISTRY, build
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+class Weights(NamedTuple):
+    """A generator's weights, and the file that they came from."""
+
+    path: str | Path
+    tensors: dict[str, Tensor]
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Weights":
+        """Raises UserError where the file is no weights file."""
+        return cls(path, load_weights(path).state_dict())
 
 
 class StageRun:
@@ -31,11 +43,12 @@ class StageRun:
 
     def __init__(self, options: Options, index: int) -> None:
         self.stage = stage = options.stages[index]
-        where = f"stages.{index}"
+        self.where = where = f"stages.{index}"
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
         self.net_g: Any = build_network(options.network_g)
-        if index == 0 and options.path.pretrain_network_g:
-            self._load(options.path.pretrain_network_g)
+        if not hasattr(self.net_g, "query_grid"):
+            name = options.network_g["type"]
+            raise OptionError("network_g.type", f"'{name}' knows no coordinates; expected a network such as CiaoSR")
         self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.parameters())
         self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g, stage.total_iter)]
         self.net_d: Any = None
@@ -54,10 +67,17 @@ class StageRun:
             gt_usm=needs_usm(stage),
         )
 
-    def start(self, accelerator: "Accelerator", weights: Path | None) -> None:
-        """Goes to the device, from the generator's weights of a file where one is given."""
+    def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:
+        """Goes to the device, with the generator's weights where they are given.
+
+        Raises:
+            UserError: they are another network's.
+        """
         if weights:
-            self._load(weights)
+            try:
+                load_tensors(self.net_g, weights.tensors)
+            except UserError as error:
+                raise UserError(f"{weights.path}: {error}") from error
         self.ema = AveragedModel(self.net_g, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema_decay))
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
@@ -65,12 +85,6 @@ class StageRun:
         if self.net_d is not None:
             self.net_d, self.optim_d = accelerator.prepare(self.net_d, self.optim_d)
         self.accelerator = accelerator
-
-    def _load(self, weights: str | Path) -> None:
-        try:
-            load_tensors(self.net_g, load_weights(weights).state_dict())
-        except UserError as error:
-            raise error if str(weights) in str(error) else UserError(f"{weights}: {error}") from error
 
     def step(self, batch: TrainBatch, iteration: int) -> dict[str, Tensor]:
         """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.
@@ -103,6 +117,20 @@ class StageRun:
             scheduler.step()
         self.ema.update_parameters(self.accelerator.unwrap_model(self.net_g))
         return {name: loss.detach() for name, loss in losses.items()}
+
+    def parts_by_path(self) -> dict[str, Any]:
+        """What the specs have become, by their places in the option file."""
+        objective = self.objective
+        parts = {"optim_g": self.optim_g, "scheduler": self.schedulers[0], "pixel_opt": objective.cri_pix}
+        parts |= {"perceptual_opt": objective.cri_perceptual, "gan_opt": objective.cri_gan, "network_d": self.net_d}
+        parts |= {"optim_d": self.optim_d} if self.net_d is not None else {}
+        own = {f"{self.where}.{key}": part for key, part in parts.items() if part is not None}
+        networks = {
+            "network_g": self.net_g,
+            "network_g.encoder": self.net_g.encoder,
+            "network_g.decoder": self.net_g.decoder,
+        }
+        return networks | own
 
     @property
     def _parts(self) -> dict[str, Any]:

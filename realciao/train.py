@@ -20,6 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     example = "e.g. stages.0.total_iter=20"
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=example)
+    parser.add_argument("--dry_run", action="store_true", help="try one step of each stage, write nothing, and stop")
     if_there = parser.add_mutually_exclusive_group()
     if_there.add_argument("--auto_resume", action="store_true", help="go on from the run's last checkpoint, if any")
     if_there.add_argument("--overwrite", action="store_true", help="start again, removing the run of that name")
@@ -36,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.trainer import Interrupted, Trainer  # takes seconds, and a wrong option is told at once
 
     try:
-        Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite).fit()
+        trainer = Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite)
+        if arguments.dry_run:
+            print(f"{options.name}: one step of each of {len(options.stages)} stages went well; nothing was written")
+        else:
+            trainer.fit()
     except OptionError as error:
         place = error.place or options.locate(error.path).removesuffix(": ")
         raise OptionError(error.path, error.problem, place) from error

@@ -24,8 +24,9 @@ from realciao.errors import OptionError, UserError
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage
 from realciao.progress import Progress
+from realciao.rehearsal import rehearse
 from realciao.run_folder import RunFolder
-from realciao.stage_run import StageRun
+from realciao.stage_run import StageRun, Weights
 from realciao.validation import means, score_network
 
 logger = logging.getLogger("realciao")
@@ -38,7 +39,7 @@ class Interrupted(Exception):  # noqa: N818  (it is no error)
 
 
 class Trainer:
-    """Trains as the options say.
+    """Trains as the options say. Making it builds and tries all that they name and writes nothing.
 
     Args:
         options: from `load_options`.
@@ -46,7 +47,7 @@ class Trainer:
         overwrite: remove the run of this name and start again.
 
     Raises:
-        UserError: a run of this name is there and neither flag is given; a spec, a file or a data set is wrong.
+        UserError: a spec, a file or a data set is wrong.
     """
 
     def __init__(self, options: Options, *, auto_resume: bool = False, overwrite: bool = False) -> None:
@@ -57,9 +58,12 @@ class Trainer:
             self.accelerator = Accelerator(log_with=list(options.logger.trackers), project_dir=str(self.run.root))
         except ValueError as error:
             raise OptionError("logger.trackers", str(error)) from error
-        # all is built before anything is written, so that a wrong option costs nothing
+        # all is built and tried before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
-            self.stage_runs = {index: StageRun(options, index) for index in range(len(options.stages))}
+            # read now: the run that is overwritten may be the one that they come from
+            self.pretrained = Weights.read(file) if (file := options.path.pretrain_network_g) else None
+            for index in range(len(options.stages)):
+                rehearse(StageRun(options, index), self.accelerator, self.pretrained if index == 0 else None)
             self.val_sets = {
                 val.name: build_val_set(val.dataset, f"datasets.val.{i}", seed=options.manual_seed)
                 for i, val in enumerate(options.datasets.val)
@@ -67,29 +71,21 @@ class Trainer:
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
         if options.compare:
             read_photo(options.compare)
+        self.auto_resume = auto_resume
+        self.overwrite = overwrite
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None
         self._stop = False
-        with self.accelerator.main_process_first():
-            if self.accelerator.is_main_process:
-                checkpoint = self.run.claim(options, auto_resume, overwrite)
-            else:
-                checkpoint = self.run.newest_checkpoint() if auto_resume else None
-        if checkpoint:
-            state = load_state(checkpoint)
-            if state.get("version") != STATE_VERSION:
-                raise UserError(f"{checkpoint}: written by another version of RealCiaoSR")
-            self.step, self.next_draw, self._resume_state = state["step"], state["next_draw"], state["stage"]
-        if self.accelerator.is_main_process:
-            self.run.begin(options, self.step, overwrite)
 
     def fit(self) -> None:
         """Runs what is left of the stages, then makes the comparison that the options ask for.
 
         Raises:
             Interrupted: after SIGINT; the state is saved.
+            UserError: a run of this name is there and neither flag is given, or the disk will not have it.
         """
+        self._claim()
         try:
             with self.run.logging(self.accelerator.is_main_process):
                 for record in self._said_while_building if self.accelerator.is_main_process else ():
@@ -107,12 +103,29 @@ class Trainer:
         finally:
             self.run.release()
 
+    def _claim(self) -> None:
+        """Makes the run's folder ours, and ready to go on from where it stands."""
+        with self.accelerator.main_process_first():
+            if self.accelerator.is_main_process:
+                checkpoint = self.run.claim(self.options, self.auto_resume, self.overwrite)
+            else:
+                checkpoint = self.run.newest_checkpoint() if self.auto_resume else None
+        if checkpoint:
+            state = load_state(checkpoint)
+            if state.get("version") != STATE_VERSION:
+                raise UserError(f"{checkpoint}: written by another version of RealCiaoSR")
+            self.step, self.next_draw, self._resume_state = state["step"], state["next_draw"], state["stage"]
+        if self.accelerator.is_main_process:
+            self.run.begin(self.options, self.step, self.overwrite)
+
     def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
         options, accelerator = self.options, self.accelerator
         self.accelerator.free_memory()
-        before = options.stages[index - 1].name if index else None
-        stage_run = self.stage_runs.pop(index)  # so that its networks leave the device with the stage
-        stage_run.start(accelerator, self.run.weights_file(before) if before else None)
+        with _held_back():  # it says what it said at the rehearsal
+            stage_run = StageRun(options, index)
+        before = self.run.weights_file(options.stages[index - 1].name) if index else None
+        stage_run.start(accelerator, Weights.read(before) if before else self.pretrained)
+        self.pretrained = None
         if self._resume_state is not None and self.step > first_step:
             stage_run.load_state_dict(self._resume_state)
         self._resume_state = None

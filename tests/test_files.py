@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realciao.errors import UserError
-from realciao.files import atomic_path, atomic_write
+from realciao.files import atomic_path, atomic_write, check_folder
 
 
 def full(*_: Any) -> None:
@@ -85,3 +85,17 @@ def test_a_path_that_cannot_be_is_one_line(tmp_path: Path, name: str):
     assert str(caught.value).startswith(f"{tmp_path / name}: ")
     assert "\n" not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_a_folder_that_cannot_be_is_refused_and_one_that_can_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_folder(tmp_path / "a" / "b")
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UserError, match="is a file"):
+            check_folder(path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(UserError, match="no permission"):
+        check_folder(tmp_path / "a")

@@ -371,3 +371,11 @@ def test_an_image_comes_back_from_a_batch_of_one() -> None:
     assert batch.shape == (1, 3, 19, 31)
     assert batch[0, 2, 4, 5] == image[4, 5, 2]
     assert np.array_equal(to_array(batch), image)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_named_like_an_image_is_refused_instead_of_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    for read in (read_image, read_size):
+        with pytest.raises(ImageError, match="no ordinary file"):
+            read(tmp_path / "x.png")

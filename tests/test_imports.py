@@ -40,7 +40,8 @@ LAYERS = {
     "validation": "evaluation metrics image batch",
     "comparison": "data image inference markdown metrics coords options run_folder validation",
     "stage_run": "archs batch checkpoint data objective optim options registry",
-    "trainer": "batch checkpoint comparison data metrics options progress run_folder stage_run validation",
+    "rehearsal": "batch data stage_run",
+    "trainer": "batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
     "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report options",
     "train": "commands options trainer",
     "scripts": "commands",
@@ -48,7 +49,7 @@ LAYERS = {
 
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer",),
+    "accelerate": ("realciao.trainer", "realciao.rehearsal"),
     "pyiqa": ("realciao.metrics",),
 }
 

@@ -32,6 +32,51 @@ def test_a_run_and_its_refused_repetition(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(
+    ("override", "path"),
+    [
+        ("stages.0.optim_g={type: LBFGS}", "stages.0.optim_g.type"),
+        ("stages.1.optim_d={type: Adam, betas: [0.9]}", "stages.1.optim_d"),
+        ("stages.0.optim_g={type: Adam, lr: abc}", "stages.0.optim_g.lr"),
+        ("stages.0.optim_g={type: Adam, lr: true}", "stages.0.optim_g.lr"),
+        ("stages.0.optim_g={type: Adam, differentiable: true}", "stages.0.optim_g"),
+        ("stages.0.scheduler={type: ReduceLROnPlateau}", "stages.0.scheduler.type"),
+        ("stages.0.scheduler={type: StepLR, step_size: 0}", "stages.0.scheduler"),
+        ("stages.0.scheduler={type: CosineAnnealingLR, T_max: 0}", "stages.0.scheduler"),
+        ("stages.0.scheduler={type: OneCycleLR, max_lr: 1, total_steps: 2}", "stages.0.scheduler.total_steps"),
+        ("stages.0.pixel_opt={type: L1Loss, reduction: none}", "stages.0.pixel_opt"),
+        ("stages.0.pixel_opt={type: GANLoss, gan_type: vanilla}", "stages.0.pixel_opt"),
+        (
+            "stages.1.perceptual_opt={type: PerceptualLoss, layer_weights: {conv1_2: 1}, vgg_weights: random, "
+            "perceptual_weight: 0}",
+            "stages.1.perceptual_opt",
+        ),
+        ("stages.1.network_d.num_in_ch=4", "stages.1.network_d"),
+        ("stages.1.network_d={type: VGGStyleDiscriminator, num_in_ch: 3, num_feat: 4}", "stages.1.network_d"),
+        ("network_g={type: EDSR, num_in_ch: 3, num_out_ch: 3}", "network_g.type"),
+        ("network_g.encoder.num_feat=0", "network_g.encoder"),
+        ("datasets.val.0.scales=[.nan]", "datasets.val.0.scales.0"),
+    ],
+)
+def test_what_fails_only_when_it_is_used_is_found_before_the_run_at_its_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, path: str
+) -> None:
+    assert run("-opt", str(write_options(tmp_path)), "--set", override) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert f": {path}: " in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "experiments").exists()
+
+
+def test_a_dry_run_makes_the_steps_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(write_options(tmp_path))
+    assert run("-opt", path, "--dry_run") == 0
+    assert "2 stages went well" in capsys.readouterr().out
+    assert not (tmp_path / "experiments").exists()
+    assert run("-opt", path, "--dry_run", "--set", "stages.1.network_d.num_in_ch=4") == 2
+
+
+@pytest.mark.parametrize(
     ("override", "wanted"),
     [
         ("stages.0.pixel_opt.type=L1Los", "did you mean 'L1Loss'"),

@@ -15,6 +15,7 @@ from realciao.commands import Parser, command
 from realciao.commands.jobs import Job, mirror, refuse_existing
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
+from realciao.files import check_folder
 from realciao.image_paths import is_image_path
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     request = _size_request(args)
     upscaler = Upscaler.from_file(args.model_path, args.device, args.tile, args.tile_pad)
+    check_folder(args.output)
     return upscale_all(upscaler, jobs, request, args.allow_truncated, Path(args.output))
 
 

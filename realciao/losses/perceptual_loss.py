@@ -54,6 +54,8 @@ class PerceptualLoss(BasicSRPerceptualLoss):
         unknown = [layer for layer in layer_weights if layer not in names[vgg_type]]
         if unknown or not layer_weights:
             raise ValueError(f"layer_weights: {vgg_type} has no layer {unknown}; e.g. conv1_2, conv5_4")
+        if perceptual_weight <= 0 and style_weight <= 0:
+            raise ValueError("perceptual_weight and style_weight are both 0; leave the loss out instead")
         with _vgg_is(_make_vgg(vgg_type, vgg_weights)):
             super().__init__(
                 layer_weights,

@@ -19,6 +19,8 @@ class EDSREncoder(nn.Module):
 
     def __init__(self, num_feat: int = 64, num_block: int = 16, res_scale: float = 1.0) -> None:
         super().__init__()
+        if num_feat < 1 or num_block < 0:
+            raise ValueError(f"num_feat must be at least 1 and num_block 0, got {num_feat} and {num_block}")
         self.out_dim = num_feat
         self.reach_px = 2 * num_block + 2
         self.conv_first = nn.Conv2d(3, num_feat, 3, padding=1)
