@@ -11,7 +11,7 @@ from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
 def plain_query(decoder: CiaoSRDecoder, feat: Tensor, coord: Tensor, cell: Tensor) -> Tensor:
     """Colours, b q 3, at coord, b q 2, of features b c h w; every unfold and every gather spelt out."""
     h, w = feat.shape[2:]
-    unfolded = F.unfold(feat, 3, padding=1).view(len(feat), -1, h, w)
+    unfolded = F.unfold(feat, decoder.kernel, padding=decoder.kernel // 2).view(len(feat), -1, h, w)
     values = unfolded
     if decoder.cs_attn is not None:
         values = torch.cat([unfolded, plain_non_local(decoder.cs_attn, feat)], dim=1)
@@ -30,9 +30,9 @@ def plain_query(decoder: CiaoSRDecoder, feat: Tensor, coord: Tensor, cell: Tenso
             offset = ((coord - _nearest(centres, place)) * size).to(feat.dtype)
             scale = (cell * size)[:, None].expand_as(offset).to(feat.dtype)
             key_cell, value_cell = _nearest(unfolded, place), _nearest(values, place)
-            key = key_cell * decoder.imnet_k(torch.cat([key_cell, offset, scale], dim=-1))
+            key = decoder.imnet_k(torch.cat([key_cell, offset, scale], dim=-1))
             value = value_cell * decoder.imnet_v(torch.cat([value_cell, offset, scale], dim=-1))
-            logits.append((query * key).sum(-1))
+            logits.append((query * key_cell * key).sum(-1) if decoder.ensemble == "attention" else key[..., 0])
             attended.append(value)
     weights = torch.stack(logits).softmax(dim=0)
     return decoder.imnet_q((weights[..., None] * torch.stack(attended)).sum(0))

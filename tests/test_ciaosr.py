@@ -32,6 +32,8 @@ scales = st.one_of(st.sampled_from([1.0, 1.5, 2.0, 2.5, 3.0, 5.0]), st.floats(1,
     non_local=st.sampled_from([[], [2], [3], [2, 4], [2, 3, 4]]),
     local_size=st.sampled_from([1, 2]),
     rule=st.sampled_from(["published", "liif"]),
+    feat_unfold=st.booleans(),
+    ensemble=st.sampled_from(["attention", "mlp"]),
     dense=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -41,10 +43,14 @@ def test_the_decoder_equals_the_plain_formula_in_outputs_and_gradients(
     non_local: list[int],
     local_size: int,
     rule: str,
+    feat_unfold: bool,
+    ensemble: str,
     dense: bool,
     seed: int,
 ) -> None:
-    net = make_net(non_local_scales=non_local, local_size=local_size, neighbours=rule)
+    net = make_net(
+        non_local_scales=non_local, local_size=local_size, neighbours=rule, feat_unfold=feat_unfold, ensemble=ensemble
+    )
     torch.manual_seed(seed)
     # a batch in which the samples have different cells
     cell = torch.stack([make_cell(scaled_size(size, scale)), make_cell(scaled_size(size, 2.0))])
@@ -83,7 +89,7 @@ def test_a_grid_of_queries_equals_the_same_points_one_by_one() -> None:
 
 
 def test_bands_are_the_grid_and_no_larger_than_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realciao.archs.ciaosr_arch.QUERIES_PER_BAND", {"cpu": 60})
+    monkeypatch.setattr("realciao.archs.ciaosr_arch.QUERIES_PER_BAND", 60)
     net = make_net()
     prepared = net.prepare(torch.rand(1, 3, 7, 6, dtype=torch.float64))
     ys, xs, cell = make_axis(17), make_axis(19), make_cell((17, 19))[None]
@@ -148,7 +154,8 @@ def test_half_precision_stays_near_single(non_local: list[int]) -> None:
 def test_the_spec_of_a_network_names_every_default() -> None:
     spec = make_net().spec
     assert spec["encoder"] == {**EDSR, "res_scale": 1.0}
-    assert {"type", "hidden", "non_local_scales", "local_size", "neighbours"} == spec["decoder"].keys()
+    options = {"hidden", "non_local_scales", "local_size", "neighbours", "feat_unfold", "ensemble"}
+    assert {"type", *options} == spec["decoder"].keys()
 
 
 def test_the_reach_is_how_far_a_change_of_one_pixel_is_seen() -> None:

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from realciao.coords import Frame, make_axis, make_cell, to_tile
 from realciao.registry import ARCH_REGISTRY, build, complete
 
-QUERIES_PER_BAND = {"cpu": 2**12}
-"""Queries decoded at a time, by device: on a CPU, so few that what one layer hands to the next stays in its cache."""
-QUERIES_PER_BAND_ELSEWHERE = 2**17
+QUERIES_PER_BAND = 2**16
+"""Queries of a band of rows: what a decoder makes for a band must not weigh much beside it, nor beside the whole image."""
 
 
 def is_dense(lq_size: Sequence[int], size: Sequence[int]) -> bool:
@@ -130,10 +129,9 @@ class CiaoSR(nn.Module):
     def decode(
         self, prepared: Prepared, ys: Float[Tensor, "hq"], xs: Float[Tensor, "wq"], cell: Float[Tensor, "b 2"]
     ) -> Iterator[Float[Tensor, "b 3 band wq"]]:
-        """`query_grid` in bands of rows, top to bottom, of as many queries as suit the device."""
-        queries = QUERIES_PER_BAND.get(ys.device.type, QUERIES_PER_BAND_ELSEWHERE)
-        for band in ys.split(max(1, queries // len(xs))):
-            parts = [self.query_grid(prepared, band, part, cell) for part in xs.split(queries)]
+        """`query_grid` in bands of rows, top to bottom."""
+        for band in ys.split(max(1, QUERIES_PER_BAND // len(xs))):
+            parts = [self.query_grid(prepared, band, part, cell) for part in xs.split(QUERIES_PER_BAND)]
             yield torch.cat(parts, dim=3)
 
     @torch.inference_mode()

@@ -14,7 +14,7 @@ class MLP(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(in_dim, width), nn.ReLU()]
+            layers += [nn.Linear(in_dim, width), nn.ReLU(inplace=True)]
             in_dim = width
         self.layers = nn.Sequential(*layers, nn.Linear(in_dim, out_dim))
 
