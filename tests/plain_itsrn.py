@@ -23,7 +23,7 @@ def _query(decoder: ITSRNDecoder, unfolded: Tensor, centre_of: Tensor, coord: Te
         for vx in (-1, 1):
             place = coord.clone()
             for axis, n, v in ((0, sizes[0], vy), (1, sizes[1], vx)):
-                shift = 1 / ((n - 1) / (1 - cell[:, axis])) if n > 1 else torch.zeros(len(cell))
+                shift = 1 / ((n - 1) / (1 - cell[:, axis])) if n > 1 else torch.zeros_like(cell[:, axis])
                 place[..., axis] += v * shift[:, None] + 1e-6
             place = place.clamp(-1 + 1e-6, 1 - 1e-6)
             value, key = sample(unfolded, place), sample(centre_of, place)

@@ -217,7 +217,7 @@ def test_half_precision_stays_near_single(name: str) -> None:
     [
         ({"type": "LIIFDecoder", "hidden": []}, "network_g.decoder.hidden"),
         ({"type": "LIIFDecoder", "hidden": [8, 0]}, "network_g.decoder.hidden"),
-        ({"type": "LTEDecoder", "hidden_dim": 7}, "network_g.decoder"),
+        ({"type": "LTEDecoder", "hidden_dim": 7}, "network_g.decoder.hidden_dim"),
         ({"type": "LTEDecoder", "hidden_dim": 0}, "network_g.decoder.hidden_dim"),
         ({"type": "MetaSRDecoder", "hidden": [256]}, "network_g.decoder.hidden"),
         ({"type": "ITSRNDecoder", "position_hidden": -1}, "network_g.decoder.position_hidden"),
@@ -229,5 +229,5 @@ def test_half_precision_stays_near_single(name: str) -> None:
 def test_a_wrong_spec_is_refused_at_the_path_of_the_key(decoder: dict[str, Any], path: str) -> None:
     with pytest.raises(OptionError) as caught:
         build_network({"type": "CiaoSR", "encoder": EDSR, "decoder": decoder})
-    assert caught.value.path.startswith(path)
+    assert caught.value.path.removesuffix(".1") == path
     assert "\n" not in str(caught.value)

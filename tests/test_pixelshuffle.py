@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 import torch
-from basicsr.archs.edsr_arch import EDSR
-from basicsr.archs.swinir_arch import SwinIR
-from torch import nn
 
 from realciao.archs import build_network
 from realciao.checkpoint import load_weights, save_weights
 from realciao.coords import make_axis, make_cell, make_coord
 from realciao.errors import UserError
+from realciao.registry import ARCH_REGISTRY, find
 
+EDSR, SwinIR = find(ARCH_REGISTRY, "EDSR"), find(ARCH_REGISTRY, "SwinIR")
 SCALES = (2, 3, 4, 8)
 
 
@@ -41,7 +40,7 @@ def test_edsr_with_its_upsampler_is_basicsrs_edsr(scale: int) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 @torch.no_grad()
 def test_the_upsampler_with_a_convolution_before_it_is_swinirs(scale: int) -> None:
-    judge: Any = SwinIR(
+    judge = SwinIR(
         img_size=8, embed_dim=12, depths=(1,), num_heads=(2,), window_size=4, upscale=scale, upsampler="pixelshuffle"
     )
     settings = {"type": "PixelShuffleDecoder", "scale": scale, "num_feat": 64}
@@ -120,8 +119,7 @@ def test_published_upsamplers_have_the_published_number_of_parameters() -> None:
         decoder = {"type": "PixelShuffleDecoder", "scale": scale}
         net = build_network({"type": "CiaoSR", "encoder": encoder, "decoder": decoder, "res": False})
         assert sum(p.numel() for p in net.parameters()) == count
-        judge: nn.Module = EDSR(3, 3, upscale=scale)
-        assert sum(p.numel() for p in judge.parameters()) == count
+        assert sum(p.numel() for p in EDSR(3, 3, upscale=scale).parameters()) == count
 
 
 def test_a_network_loads_from_its_own_file_alone(tmp_path: Path) -> None:

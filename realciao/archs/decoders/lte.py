@@ -12,6 +12,7 @@ from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_rows, take
 from realciao.archs.mlp import MLP, Width, Widths
 from realciao.coords import Frame
+from realciao.errors import OptionError
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -44,7 +45,7 @@ class LTEDecoder(SeparableDecoder):
     def __init__(self, feat_dim: int, hidden_dim: Width = 256, hidden: Widths = (256, 256, 256)) -> None:
         super().__init__()
         if hidden_dim % 2:
-            raise ValueError(f"hidden_dim must be even, for as many cosines as sines, got {hidden_dim}")
+            raise OptionError("hidden_dim", f"must be even, for as many cosines as sines, got {hidden_dim}")
         self.coef = nn.Conv2d(feat_dim, hidden_dim, 3, padding=1)
         self.freq = nn.Conv2d(feat_dim, hidden_dim, 3, padding=1)
         self.phase = nn.Linear(2, hidden_dim // 2, bias=False)

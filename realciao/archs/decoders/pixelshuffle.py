@@ -1,6 +1,6 @@
 """The upsamplers that EDSR, RDN and SwinIR were published with: convolutions and pixel shuffle, for one scale."""
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from basicsr.archs.arch_util import Upsample
@@ -12,7 +12,7 @@ from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_rows, take
 from realciao.archs.mlp import Width
 from realciao.coords import Frame
-from realciao.errors import UserError
+from realciao.errors import OptionError, UserError
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -46,8 +46,10 @@ class PixelShuffleDecoder(SeparableDecoder):
             the encoder's channels and no such convolution (EDSR, RDN).
     """
 
-    def __init__(self, feat_dim: int, scale: Literal[2, 3, 4, 8], num_feat: Width | None = None) -> None:
+    def __init__(self, feat_dim: int, scale: int, num_feat: Width | None = None) -> None:
         super().__init__()
+        if scale not in (2, 3, 4, 8):
+            raise OptionError("scale", f"must be 2, 3, 4 or 8, got {scale}")
         self.scale = scale
         # however large the scale: one LR pixel for the first convolution of the upsampler, one for the later ones together
         self.reach_px = 2 if num_feat is None else 3
