@@ -25,7 +25,7 @@ def plain_query(decoder: CiaoSRDecoder, feat: Tensor, coord: Tensor, cell: Tenso
             place = coord.clone()
             if decoder.local_size == 2:
                 for axis, n, v in ((0, h, vy), (1, w, vx)):
-                    shift = _shift(decoder.neighbours, n, cell[:, axis]) if n > 1 else torch.zeros(len(cell))
+                    shift = _shift(decoder.rule, n, cell[:, axis]) if n > 1 else torch.zeros(len(cell))
                     place[..., axis] = (coord[..., axis] + v * shift[:, None] + 1e-6).clamp(-1 + 1e-6, 1 - 1e-6)
             offset = ((coord - _nearest(centres, place)) * size).to(feat.dtype)
             scale = (cell * size)[:, None].expand_as(offset).to(feat.dtype)

@@ -178,7 +178,7 @@ def test_the_published_baseline_has_the_published_number_of_parameters() -> None
 @pytest.mark.parametrize(
     ("decoder", "path"),
     [
-        ({"type": "CiaoSRDecoder", "hidden": []}, "network_g.decoder"),
+        ({"type": "CiaoSRDecoder", "hidden": []}, "network_g.decoder.hidden"),
         ({"type": "CiaoSRDecoder", "non_local_scales": [5]}, "network_g.decoder"),
         ({"type": "CiaoSRDecoder", "local_size": 3}, "network_g.decoder"),
         ({"type": "CiaoSRDecoder", "neighbours": "lif"}, "network_g.decoder.neighbours"),

@@ -4,6 +4,7 @@ A cell is a pixel of the feature map. All of it is float32 and one-dimensional, 
 + W, and a tile, which works in the frame of the full image, picks the cells that the whole image would.
 """
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from realciao.coords import make_axis
+from realciao.coords import Frame, make_axis
 
 NeighbourRule = Literal["published", "liif"]
 
@@ -62,3 +63,46 @@ def axis_cells(
         shifted = torch.stack([coord - shift[:, None] + EPS, coord + shift[:, None] + EPS])
         neighbour = nearest_cell(shifted.clamp(-1 + EPS, 1 - EPS), n)
     return AxisCells(nearest, neighbour, (coord - make_axis(n, coord.device)[neighbour]) * n)
+
+
+def tile_cells(
+    coord: Float[Tensor, "b q"],
+    cell: Float[Tensor, "b"],
+    axis: int,
+    frame: Frame,
+    size: tuple[int, int],
+    rule: NeighbourRule,
+    local_size: int,
+) -> AxisCells:
+    """`axis_cells` on axis 0 (y) or 1 (x) of the full image, as indices into the tile of `size` that lies at `frame`."""
+    cells = axis_cells(coord, cell, frame[2 + axis], rule, local_size)
+    nearest, neighbour = (in_tile(index, frame[axis], size[axis]) for index in cells[:2])
+    return AxisCells(nearest, neighbour, cells.offset)
+
+
+def in_tile(index: Int[Tensor, "*q"], origin: int, n: int) -> Int[Tensor, "*q"]:
+    """Indices of the full image as those of a tile of n pixels from `origin` on.
+
+    A query whose cells lie outside the tile is the caller's error, but it must not read other memory.
+    """
+    return (index - origin).clamp(0, n - 1)
+
+
+def neighbours(
+    rows: AxisCells, columns: AxisCells, width: int
+) -> Iterator[tuple[Int[Tensor, "b q"], Float[Tensor, "b q 2"]]]:
+    """The cells around each query in a tile `width` wide, row by row: index (row-major), and offset (y, x) to the query."""
+    for y, offset_y in zip(rows.neighbour, rows.offset, strict=True):
+        for x, offset_x in zip(columns.neighbour, columns.offset, strict=True):
+            yield y * width + x, torch.stack([offset_y, offset_x], dim=-1)
+
+
+def area_weights(ys: Float[Tensor, "2 b q"], xs: Float[Tensor, "2 b q"]) -> Float[Tensor, "4 b q"]:
+    """LIIF's local ensemble: each of the four neighbours weighs as the rectangle between the query and the opposite one.
+
+    Args:
+        ys: offsets of the queries from the upper and from the lower neighbours.
+        xs: from the left and from the right ones.
+    """
+    area = (ys[:, None] * xs[None]).abs() + 1e-9  # with one cell on either axis, all four might be 0
+    return (area.flip(0, 1) / area.sum(dim=(0, 1))).flatten(0, 1)

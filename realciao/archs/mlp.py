@@ -1,20 +1,30 @@
 """The coordinate networks' multi-layer perceptron."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, TypeAlias, cast
 
 from jaxtyping import Float
+from msgspec import Meta
 from torch import Tensor, nn
+
+Width: TypeAlias = Annotated[int, Meta(ge=1)]
+Widths: TypeAlias = Annotated[tuple[Width, ...], Meta(min_length=1)]
+"""Widths of the hidden layers, as a constructor's argument: a spec with none, or with one below 1, is refused at its key."""
+
+IN_PLACE = partial(nn.ReLU, inplace=True)
 
 
 class MLP(nn.Module):
-    """Linear and ReLU for each hidden width, then a Linear without activation."""
+    """Linear and activation for each hidden width, then a Linear without activation."""
 
-    def __init__(self, in_dim: int, out_dim: int, hidden: Sequence[int]) -> None:
+    def __init__(
+        self, in_dim: int, out_dim: int, hidden: Sequence[int], activation: Callable[[], nn.Module] = IN_PLACE
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(in_dim, width), nn.ReLU(inplace=True)]
+            layers += [nn.Linear(in_dim, width), activation()]
             in_dim = width
         self.layers = nn.Sequential(*layers, nn.Linear(in_dim, out_dim))
 
