@@ -93,7 +93,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: not a checkpoint of tensors alone ({reason})") from error
     for key in CONTAINERS:
-        data = data.get(key, data) if isinstance(data, dict) else data
+        data = data[key] if isinstance(data, dict) and isinstance(data.get(key), dict) else data
     if not isinstance(data, dict) or not any(isinstance(value, torch.Tensor) for value in data.values()):
         raise UserError(f"{path}: holds no tensors by name")
     return {name: value for name, value in data.items() if isinstance(value, torch.Tensor)}

@@ -95,7 +95,9 @@ def complete(registry: Registry, spec: Mapping[str, Any], **runtime: Any) -> dic
     parameters = inspect.signature(find(registry, spec["type"])).parameters.values()
     plain = (bool, int, float, str, list, tuple, type(None))
     defaults = {p.name: p.default for p in parameters if isinstance(p.default, plain) and p.name not in runtime}
-    nested = {key: complete(registry, value) for key, value in spec.items() if isinstance(value, Mapping) and "type" in value}
+    nested = {
+        key: complete(registry, value) for key, value in spec.items() if isinstance(value, Mapping) and "type" in value
+    }
     return {"type": spec["type"], **defaults, **spec, **nested}
 
 

@@ -66,7 +66,9 @@ def load_encoder(net: nn.Module, state_dict: Mapping[str, Tensor], img_range: fl
 def _find(target: nn.Module, state_dict: Mapping[str, Tensor], cut_away: frozenset[str]) -> dict[str, Tensor]:
     """The entries that belong to the modules of `target`, under its names; one block more than it has is found too."""
     wanted = target.state_dict().keys()
-    found = max((_renamed(state_dict, prefix, wanted) for prefix in PREFIXES), key=lambda named: len(wanted & named.keys()))
+    found = max(
+        (_renamed(state_dict, prefix, wanted) for prefix in PREFIXES), key=lambda named: len(wanted & named.keys())
+    )
     if not wanted & found.keys():
         example = next(iter(state_dict), "nothing")
         raise UserError(f"the weights are of another encoder: '{next(iter(wanted))}' was looked for, '{example}' found")

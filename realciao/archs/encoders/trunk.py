@@ -8,6 +8,7 @@ import torch.fx
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.fx.proxy import TraceError
 
 from realciao.registry import ARCH_REGISTRY, build, find
 
@@ -69,8 +70,10 @@ def _cut(network: nn.Module, name: str, last: str | None) -> torch.fx.GraphModul
         raise ValueError(f"{name}'s first convolution {found}, where an RGB image has 3{cure}")
     try:
         graph = _Outline().trace(network)
-    except (torch.fx.proxy.TraceError, TypeError) as error:
-        raise ValueError(f"{name} cannot be cut: its forward pass depends on the values or the size of its input") from error
+    except (TraceError, TypeError) as error:
+        raise ValueError(
+            f"{name} cannot be cut: its forward pass depends on the values or the size of its input"
+        ) from error
     calls = [node for node in graph.nodes if node.op == "call_module"]
     ends = [node for node in calls if node.target == last]
     if not ends:
@@ -106,7 +109,7 @@ def _reach_px(trunk: nn.Module) -> int | None:
     reach: dict[torch.fx.Node, int] = {}
     try:
         graph = torch.fx.Tracer().trace(trunk)  # this one looks into blocks, down to torch's own modules
-    except (torch.fx.proxy.TraceError, TypeError):
+    except (TraceError, TypeError):
         return None
     for node in graph.nodes:
         reach[node] = max((reach[earlier] for earlier in node.all_input_nodes), default=0)
