@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 import realciao
 from realciao.archs import build_network
 from realciao.errors import OptionError
+from realciao.inference import Upscaler
 from realciao.registry import ARCH_REGISTRY, build
 
 TINY: dict[str, dict[str, Any]] = {
@@ -135,6 +137,15 @@ def test_a_tile_cut_on_the_encoders_grid_has_the_features_of_the_whole_beyond_it
         assert expected.shape == found.shape
         assert min(expected.shape[2:]) > 0
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["RDN", "SwinIR", "RRDBNet"])
+def test_a_photo_in_tiles_is_the_photo_at_once(name: str) -> None:
+    decoder = {"type": "CiaoSRDecoder", "hidden": [4], "non_local_scales": []}
+    net: Any = build_network({"type": "CiaoSR", "encoder": TINY[name], "decoder": decoder})
+    photo = np.random.default_rng(0).random((45, 42, 3), dtype=np.float32)
+    whole, tiled = (Upscaler(net, "cpu", tile_px=tile_px).upscale(photo, 1.7) for tile_px in (0, 10))
+    np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5)  # coordinates are float32
 
 
 @everywhere

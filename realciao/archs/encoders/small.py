@@ -12,9 +12,10 @@ from realciao.registry import ARCH_REGISTRY
 class SmallEncoder(nn.Module):
     """Plain residual blocks, with a map that may be narrower than they are.
 
-    On a CPU the time of a 3x3 convolution is that of its multiplications, while depthwise and 1x1 ones, which save
-    multiplications, wait for memory: at equal parameters, ConvNeXt-like and WDSR-B-like blocks took 3 to 4 times as long,
-    and of those as fast as these (wide, dense, SPAN-like, without skips) none trained to a higher PSNR in equal time.
+    On a CPU a 3x3 convolution takes the time of its multiplications, while depthwise and 1x1 ones, which save
+    multiplications, wait for memory: at equal parameters, ConvNeXt-like and WDSR-B-like blocks took 3 to 4 times as long.
+    Of those that are as fast as these (wide, aggregated, SPAN-like, without skips, at half resolution), none had a higher
+    PSNR after 1000 steps at x2; it was 32.2 dB here, and 32.1 to 30.6 dB there.
 
     A decoder's time at high scales is in its queries, and grows with the width of the map alone. So that the trunk can be
     wide where the map is narrow, the skip over the blocks ends before the last convolution, not behind it as in EDSR.
