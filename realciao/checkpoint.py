@@ -11,11 +11,14 @@ import torch
 from torch import nn
 
 from realciao.archs import build_network
+from realciao.archs.state import load_tensors
 from realciao.errors import UserError
 from realciao.files import atomic_path, atomic_write
 
 HEADER = "realciao"
 FORMAT = 1
+CONTAINERS = ("params_ema", "params", "state_dict", "model", "sd")
+"""Where .pth files keep their tensors: BasicSR's averaged weights before its raw ones, mmcv's, LIIF's (`sd` in `model`)."""
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
@@ -75,7 +78,7 @@ def load_weights(path: str | Path) -> nn.Module:
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a foreign checkpoint: safetensors, or .pth, bare or under `params_ema`, `params` or `state_dict`.
+    """The tensors of a foreign checkpoint, safetensors or .pth, by name: bare, or in one of the `CONTAINERS`.
 
     Raises:
         UserError: no such file, damaged, or it holds more than tensors and plain values, which is never unpickled.
@@ -89,30 +92,11 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # torch raises whatever the damage leads to
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: not a checkpoint of tensors alone ({reason})") from error
-    for key in ("params_ema", "params", "state_dict"):
-        data = data.get(key, data) if isinstance(data, dict) else data
+    for key in CONTAINERS:
+        data = data[key] if isinstance(data, dict) and isinstance(data.get(key), dict) else data
     if not isinstance(data, dict) or not any(isinstance(value, torch.Tensor) for value in data.values()):
         raise UserError(f"{path}: holds no tensors by name")
     return {name: value for name, value in data.items() if isinstance(value, torch.Tensor)}
-
-
-def load_tensors(net: nn.Module, tensors: dict[str, torch.Tensor]) -> None:
-    """Loads a state dict that must fit exactly.
-
-    Raises:
-        UserError: names the first missing, unexpected or ill-shaped entry.
-    """
-    wanted = net.state_dict()
-    for name in [*sorted(wanted.keys() - tensors.keys()), *sorted(tensors.keys() - wanted.keys())]:
-        there, here = ("lack", "has") if name in wanted else ("hold", "has not")
-        raise UserError(f"the weights do not fit: they {there} '{name}', which the network {here}")
-    for name, tensor in tensors.items():
-        if tensor.shape != wanted[name].shape:
-            shapes = f"{list(tensor.shape)}, the network needs {list(wanted[name].shape)}"
-            raise UserError(f"the weights do not fit: '{name}' is {shapes}")
-        if not tensor.isfinite().all():
-            raise UserError(f"the weights are spoilt: '{name}' holds values that are not finite")
-    net.load_state_dict(tensors)
 
 
 def save_state(state: dict[str, Any], folder: Path) -> None:

@@ -90,10 +90,17 @@ def build(registry: Registry, spec: Any, where: str = "", **runtime: Any) -> Any
 
 
 def complete(registry: Registry, spec: Mapping[str, Any], **runtime: Any) -> dict[str, Any]:
-    """A spec with every default of its class written out, so that it means the same after a default has changed."""
+    """A spec with every default of its class written out, so that it means the same after a default has changed.
+
+    So are the specs inside it. Defaults that no file can hold, such as a class, are left out.
+    """
     parameters = inspect.signature(find(registry, spec["type"])).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in runtime}
-    return {"type": spec["type"], **defaults, **spec}
+    plain = (bool, int, float, str, list, tuple, type(None))
+    defaults = {p.name: p.default for p in parameters if isinstance(p.default, plain) and p.name not in runtime}
+    nested = {
+        key: complete(registry, value) for key, value in spec.items() if isinstance(value, Mapping) and "type" in value
+    }
+    return {"type": spec["type"], **defaults, **spec, **nested}
 
 
 def _check_arguments(cls: Any, given: dict[str, Any], runtime: dict[str, Any]) -> dict[str, Any]:

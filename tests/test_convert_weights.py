@@ -1,16 +1,20 @@
-"""Released checkpoints become weights files of ours."""
+"""Checkpoints of others become weights files of ours."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import realciao
+import realciao.checkpoint
 from realciao.archs.published import from_published
 from realciao.commands.convert_weights import main
 from realciao.errors import UserError
+from realciao.registry import ARCH_REGISTRY, build
 
+DECODER = {"type": "CiaoSRDecoder", "hidden": [4], "non_local_scales": []}
 FIXTURE = Path(__file__).parent / "data" / "edsr_nl2_s11.npz"
 
 
@@ -64,5 +68,101 @@ def test_bad_input_is_one_line_and_status_2(
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+OPTIONS = """
+name: x
+manual_seed: 3
+datasets: {{train: {{type: SyntheticDataset, dataroot_gt: builtin, pipeline: bicubic, batch_size: 1, lq_size: 8, sample_q: 4}}}}
+network_g:
+  type: CiaoSR
+  encoder: {{type: TrunkEncoder, network: {{type: RRDBNet, num_in_ch: 3, num_out_ch: 3, num_feat: {num_feat}, num_block: 1}}}}
+  decoder: {{type: CiaoSRDecoder, hidden: [4], non_local_scales: []}}
+  rgb_mean: [0, 0, 0]
+stages: [{{name: psnr, total_iter: 1, optim_g: {{type: Adam}}, pixel_opt: {{type: L1Loss}}}}]
+"""
+
+
+def real_esrgan() -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    spec = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1}
+    network: torch.nn.Module = build(ARCH_REGISTRY, spec)
+    return network.state_dict()
+
+
+def test_a_basicsr_checkpoint_becomes_the_encoder_of_an_option_files_network(tmp_path: Path) -> None:
+    weights = real_esrgan()
+    raw = {name: 0 * tensor for name, tensor in weights.items()}
+    torch.save({"params": raw, "params_ema": weights}, tmp_path / "in.pth")
+    (tmp_path / "o.yml").write_text(OPTIONS.format(num_feat=8))
+    out = tmp_path / "out.safetensors"
+    assert run(tmp_path / "in.pth", out, "--network", tmp_path / "o.yml") == 0
+    net: Any = realciao.load_weights(out)
+    assert torch.equal(net.encoder.trunk.state_dict()["conv_body.weight"], weights["conv_body.weight"])
+    torch.manual_seed(3)  # the decoder is that with which a run of the file would begin
+    fresh: Any = realciao.build_network(net.spec)
+    assert torch.equal(fresh.decoder.imnet_q.first.weight, net.decoder.imnet_q.first.weight)
+    assert realciao.checkpoint.read_header(out)["converted_from"] == "in.pth"
+
+
+def test_a_liif_checkpoint_becomes_an_encoder(tmp_path: Path) -> None:
+    net: Any = realciao.build_network(
+        {"type": "CiaoSR", "encoder": {"type": "EDSREncoder", "num_feat": 8, "num_block": 1}, "decoder": DECODER}
+    )
+    names = {"conv_first": "head.0", "body.0.conv1": "body.0.body.0", "body.0.conv2": "body.0.body.2"}
+    names["conv_after_body"] = "body.1"
+    theirs = {}
+    for name, tensor in net.encoder.state_dict().items():
+        module, _, kind = name.rpartition(".")
+        theirs[f"encoder.{names[module]}.{kind}"] = tensor
+    model = {"name": "liif", "args": {"encoder_spec": {"name": "edsr-baseline"}}, "sd": theirs}
+    torch.save({"model": model, "epoch": 1000}, tmp_path / "in.pth")
+    encoder = "encoder: {type: EDSREncoder, num_feat: 8, num_block: 1}"
+    options = "\n".join(
+        f"  {encoder}" if "encoder:" in line else line for line in OPTIONS.format(num_feat=8).splitlines()
+    )
+    (tmp_path / "o.yml").write_text(options)
+    assert run(tmp_path / "in.pth", tmp_path / "out.safetensors", "--network", tmp_path / "o.yml") == 0
+    converted: Any = realciao.load_weights(tmp_path / "out.safetensors")
+    assert torch.equal(converted.encoder.body[0].conv2.weight, net.encoder.body[0].conv2.weight)
+
+
+def test_weights_of_ours_keep_their_values_and_their_notes(tmp_path: Path) -> None:
+    encoder = {"type": "EDSREncoder", "num_feat": 8, "num_block": 1}
+    net = realciao.build_network({"type": "CiaoSR", "encoder": encoder, "decoder": DECODER})
+    realciao.save_weights(net, tmp_path / "in.safetensors", step=7, licence="Apache-2.0")
+    assert run(tmp_path / "in.safetensors", tmp_path / "out.safetensors") == 0
+    header = realciao.checkpoint.read_header(tmp_path / "out.safetensors")
+    assert (header["step"], header["licence"], header["converted_from"]) == (7, "Apache-2.0", "in.safetensors")
+    again = realciao.load_weights(tmp_path / "out.safetensors").state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("num_feat", "network", "says"),
+    [
+        (8, False, "weights of an encoder alone need --network"),
+        (6, True, "in.pth: the weights do not fit"),
+        ("six", True, "o.yml:7: network_g.encoder"),
+    ],
+)
+def test_an_encoder_that_does_not_fit_is_one_line_and_status_2(
+    tmp_path: Path, num_feat: object, network: bool, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"params": real_esrgan()}, tmp_path / "in.pth")
+    (tmp_path / "o.yml").write_text(OPTIONS.format(num_feat=num_feat))
+    option = ["--network", tmp_path / "o.yml"] if network else []
+    assert run(tmp_path / "in.pth", tmp_path / "out.safetensors", *option) == 2
+    said = capsys.readouterr().err
+    assert says in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out.safetensors").exists()

@@ -1,20 +1,36 @@
-"""Turns a checkpoint into a weights file that names its own network, without running any code that the checkpoint holds."""
+"""Turns a checkpoint into a weights file that names its own network, without running any code that the checkpoint holds.
+
+A released CiaoSR is converted whole. With --network, the encoder of that option file's network takes the weights of a
+trained one (BasicSR, SwinIR, Real-ESRGAN, BSRGAN, LIIF, LTE) and the decoder is fresh: a start for training, given as
+path.pretrain_network_g.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from realciao.commands import Parser, command
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = Parser(prog="convert_weights.py", description=__doc__)
     add = parser.add_argument
-    add("input", type=Path, metavar="IN", help="a released CiaoSR checkpoint, .pth or .safetensors")
+    add(
+        "input",
+        type=Path,
+        metavar="IN",
+        help="a checkpoint, .pth or .safetensors, or weights of ours (kept as they are)",
+    )
     add("output", type=Path, metavar="OUT.safetensors")
     add("--no_res", action="store_true", help="the network adds no bilinear residual (the released real-world models)")
     add("--local_size", type=int, choices=[1, 2], default=2, help="neighbours per axis (default: %(default)s)")
+    add("--network", type=Path, metavar="OPTIONS.yml", help="load IN into the encoder of this file's network_g")
+    add("--img_range", type=float, default=1.0, help="with --network: 255 for an EDSR or RCAN of BasicSR's")
     add("--overwrite", action="store_true", help="replace OUT if it exists")
     return parser
 
@@ -23,16 +39,53 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when the checkpoint cannot be read or is of another network, or OUT cannot be written."""
     args = build_parser().parse_args(argv)
-    from realciao.archs.published import from_published
-    from realciao.checkpoint import read_state_dict, save_weights
+    from realciao.checkpoint import save_weights
     from realciao.errors import UserError
 
     if args.output.exists() and not args.overwrite:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")
-    try:
-        net = from_published(read_state_dict(args.input), res=not args.no_res, local_size=args.local_size)
-    except UserError as error:
-        raise error if str(args.input) in str(error) else UserError(f"{args.input}: {error}") from error
-    save_weights(net, args.output, converted_from=args.input.name)
+    net, notes = _with_encoder(args) if args.network else _whole(args)
+    save_weights(net, args.output, **{"converted_from": args.input.name, **notes})
     print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")
     return 0
+
+
+def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
+    """The network that the checkpoint holds, and the notes that it came with."""
+    from realciao.archs.published import from_published
+    from realciao.checkpoint import load_weights, read_header, read_state_dict
+    from realciao.errors import UserError
+
+    try:
+        header = read_header(args.input)
+    except UserError:  # of another origin, or it cannot be read at all, which the next reader tells
+        weights = read_state_dict(args.input)
+    else:
+        return load_weights(args.input), {key: header[key] for key in header.keys() - {"format", "spec"}}
+    try:
+        return from_published(weights, res=not args.no_res, local_size=args.local_size), {}
+    except UserError as error:
+        raise UserError(f"{args.input}: {error}; weights of an encoder alone need --network OPTIONS.yml") from error
+
+
+def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
+    """The network of the option file, as a run of that file would begin with it but for the encoder's weights."""
+    import torch
+
+    from realciao.archs import build_network
+    from realciao.archs.pretrained import load_encoder
+    from realciao.checkpoint import read_state_dict
+    from realciao.errors import OptionError, UserError
+    from realciao.options import load_options
+
+    options = load_options([args.network])
+    weights = read_state_dict(args.input)
+    torch.manual_seed(options.manual_seed)
+    try:
+        net = build_network(options.network_g)
+        load_encoder(net, weights, args.img_range)
+    except OptionError as error:
+        raise OptionError(error.path, error.problem, options.locate(error.path).removesuffix(": ")) from error
+    except UserError as error:
+        raise UserError(f"{args.input}: {error}") from error
+    return net, {"decoder": "untrained"}
