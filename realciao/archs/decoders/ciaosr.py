@@ -162,23 +162,45 @@ class CiaoSRDecoder(SeparableDecoder):
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "b q 3"]:
         """Attention of q queries to their local_size ** 2 cells, then colour."""
-        width = prepared.feat.shape[3]
-        tables = prepared.tables or self._tables(prepared, 0, prepared.feat.shape[2], dense=True)
-        scale = (cell * cell.new_tensor(prepared.frame[2:]))[:, None]  # 2 / s, in the units of the offsets
-        around = [
-            (index, torch.cat([offset, scale.expand_as(offset)], dim=-1).to(tables.value.dtype))
-            for index, offset in neighbours(rows, columns, width)
-        ]
-        centre = rows.nearest * width + columns.nearest
-        logits = torch.stack([self._logit(tables, width, centre, *neighbour) for neighbour in around])
+        prepared = self._with_tables(prepared)
+        assert prepared.tables is not None
+        around = self._around(prepared, rows, columns, cell)
         attended: Tensor | None = None
-        for (index, place), weight in zip(around, logits.softmax(dim=0), strict=True):
-            hidden = _hidden(self.imnet_v, take(tables.value_hidden, index), place)
+        for (index, place), weight in zip(around, self.weigh(prepared, rows, columns, cell), strict=True):
+            hidden = _hidden(self.imnet_v, take(prepared.tables.value_hidden, index), place)
             gate = self.imnet_v.last(hidden).mul_(weight[..., None])
-            value = take(tables.value, index)
+            value = take(prepared.tables.value, index)
             attended = value.mul_(gate) if attended is None else attended.addcmul_(value, gate)
         assert attended is not None
         return self.imnet_q(attended)
+
+    def weigh(
+        self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
+    ) -> Float[Tensor, "k b q"]:
+        """How much each of a query's cells counts, row by row of cells; the weights of a query sum to 1."""
+        prepared = self._with_tables(prepared)
+        assert prepared.tables is not None
+        width = prepared.feat.shape[3]
+        centre = rows.nearest * width + columns.nearest
+        around = self._around(prepared, rows, columns, cell)
+        logits = [self._logit(prepared.tables, width, centre, index, place) for index, place in around]
+        return torch.stack(logits).softmax(dim=0)
+
+    def _with_tables(self, prepared: Prepared) -> Prepared:
+        """With those of the whole image, if there are none yet."""
+        if prepared.tables is not None:
+            return prepared
+        return prepared._replace(tables=self._tables(prepared, 0, prepared.feat.shape[2], dense=True))
+
+    def _around(
+        self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
+    ) -> list[tuple[Int[Tensor, "b q"], Float[Tensor, "b q 4"]]]:
+        """The cells around each query: their indices, and what the networks are told of the query's place beside them."""
+        scale = (cell * cell.new_tensor(prepared.frame[2:]))[:, None]  # 2 / s, in the units of the offsets
+        return [
+            (index, torch.cat([offset, scale.expand_as(offset)], dim=-1).to(prepared.feat.dtype))
+            for index, offset in neighbours(rows, columns, prepared.feat.shape[3])
+        ]
 
     def _logit(
         self,
