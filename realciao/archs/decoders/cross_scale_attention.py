@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from realciao.archs.decoders.diagonal_sums import attend
 from realciao.archs.padding import pad_to_multiple
+from realciao.coords import Frame
 
 SOFTMAX_SCALE = 10.0
 MIN_NORM = 1e-4
-
-Frame = tuple[int, int, int, int]
 
 
 class CrossScaleAttention(nn.Module):
@@ -39,7 +38,9 @@ class CrossScaleAttention(nn.Module):
         super().__init__()
         multiple = lcm(*scales)
         if window is not None and (window < 1 or window % multiple):
-            raise ValueError(f"window must be a positive multiple of {multiple} (of all non-local scales), got {window}")
+            raise ValueError(
+                f"window must be a positive multiple of {multiple} (of all non-local scales), got {window}"
+            )
         self.scales = tuple(scales)
         self.window = window
         self.conv_match_1 = nn.Sequential(nn.Conv2d(channels, channels // 2, 1), nn.PReLU())
@@ -120,7 +121,7 @@ class CrossScaleAttention(nn.Module):
     def _at_scale_by_patches(self, feat: Float[Tensor, "b c h w"], scale: int) -> Float[Tensor, "b c h w"]:
         """The same by explicit patches and one array of scores: a graph without loops, whose sizes may be unknown.
 
-        Sides of at least `scale` pixels.
+        Sides of more than `scale` pixels.
         """
         height, width = feat.shape[2:]
         feat = _reflect_to_multiple(_reflect_to_multiple(feat, 2, scale), 3, scale)
@@ -131,10 +132,10 @@ class CrossScaleAttention(nn.Module):
             key = F.normalize(key.to(exact), dim=1, eps=MIN_NORM)
             weights = (SOFTMAX_SCALE * key.transpose(1, 2) @ query.to(exact)).softmax(dim=1)
             patches = (value.to(exact) @ weights).to(value.dtype)
-        large = F.fold(
-            patches, (feat.shape[2] * scale, feat.shape[3] * scale), 3 * scale, stride=scale, padding=scale
-        )
-        return self._down(scale)(large)[:, :, :height, :width] / 6
+        large = F.fold(patches, (feat.shape[2] * scale, feat.shape[3] * scale), 3 * scale, stride=scale, padding=scale)
+        rows, columns = torch.arange(height, device=feat.device), torch.arange(width, device=feat.device)
+        # not a slice: whether it cuts anything would be decided once for all sizes
+        return self._down(scale)(large).index_select(2, rows).index_select(3, columns) / 6
 
 
 def _cuts(size: int, start: int, window: int) -> list[int]:
@@ -145,7 +146,7 @@ def _cuts(size: int, start: int, window: int) -> list[int]:
 
 
 def _reflect_to_multiple(image: Float[Tensor, "b c h w"], axis: int, multiple: int) -> Float[Tensor, "b c H W"]:
-    """`pad_to_multiple` along one axis of unknown size, no smaller than `multiple`."""
+    """`pad_to_multiple` along one axis of unknown size, larger than `multiple`."""
     size = image.shape[axis]
     index = torch.arange((size + multiple - 1) // multiple * multiple, device=image.device)
     return image.index_select(axis, size - 1 - (index - (size - 1)).abs())

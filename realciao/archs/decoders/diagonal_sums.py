@@ -14,21 +14,32 @@ Layout: the key map has one column and one row of zeros on its right and below, 
 x on both maps, or along y, is then one constant distance in memory, whose zeros are the map's border.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-STRIP_COLUMNS = {"cpu": 48, "cuda": 512}
-"""Query columns worked on at a time: halos of 6 columns must stay a small share."""
-STEP_BYTES = {"cpu": 2 * 2**20, "cuda": 128 * 2**20}
-"""Scores of one step of rows: on a CPU they and their sums should stay in the cache; at least MIN_ROWS all the same."""
-MIN_ROWS = 4
-BACKWARD_BYTES = {"cpu": 16 * 2**20, "cuda": 128 * 2**20}
-"""Scores of one slab of rows of the backward pass, which keeps about eight such arrays; at least BACKWARD_MIN_ROWS."""
-BACKWARD_MIN_ROWS = 8
+
+class Pieces(NamedTuple):
+    """How much is worked on at a time."""
+
+    columns: int
+    """Query columns of a strip; its halo of six should be a small share."""
+    step_bytes: int
+    """Scores of one step of rows of a strip, of which there are three arrays; with min_rows at least all the same."""
+    min_rows: int
+    slab_bytes: int
+    """Scores of one slab of rows of the backward pass, which has about ten arrays of them; with min_slab_rows at least."""
+    min_slab_rows: int
+
+
+CPU_PIECES = Pieces(columns=48, step_bytes=2 * 2**20, min_rows=4, slab_bytes=16 * 2**20, min_slab_rows=8)
+"""A step's scores and their sums stay in the cache."""
+GPU_PIECES = Pieces(columns=512, step_bytes=128 * 2**20, min_rows=4, slab_bytes=128 * 2**20, min_slab_rows=8)
+"""A step fills the device."""
 
 
 @torch.compiler.disable
@@ -58,13 +69,17 @@ def forward_bytes(height: int, width: int, keys: int, channels: int, itemsize: i
     return itemsize * (scores + 8 * channels * keys + 2 * height * width * channels)
 
 
+def _pieces(device: str) -> Pieces:
+    return CPU_PIECES if device == "cpu" else GPU_PIECES
+
+
 def _step(height: int, width: int, keys: int, itemsize: int, device: str) -> tuple[int, int]:
-    """Columns of a strip, even, and rows of a step."""
-    strips = -(-width // STRIP_COLUMNS.get(device, STRIP_COLUMNS["cuda"]))
+    """Columns of a strip, even, and rows of a step, two at least: so many are kept from one step to the next."""
+    pieces = _pieces(device)
+    strips = -(-width // pieces.columns)
     columns = -(-width // (2 * strips)) * 2
-    most = max(MIN_ROWS, STEP_BYTES.get(device, STEP_BYTES["cuda"]) // (itemsize * (columns + 6) * keys))
-    # a strip ends two rows late: the result lags behind the scores by so many
-    steps = -(-(height + 2) // most)
+    most = max(pieces.min_rows, pieces.step_bytes // (itemsize * (columns + 6) * keys))
+    steps = -(-(height + 2) // most)  # the result lags two rows behind the scores
     return columns, max(2, -(-(height + 2) // steps))
 
 
@@ -86,6 +101,7 @@ class _Attend(torch.autograd.Function):
             return _forward(query, key, gain, table, key_width)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Float[Tensor, "h w c"]) -> tuple[Tensor | None, ...]:
         with torch.autocast(grads[0].device.type, enabled=False):
             return *_backward(*ctx.saved_tensors, ctx.key_width, grads[0]), None
@@ -141,7 +157,10 @@ def _forward(
 
 
 def _filter(
-    pairs: Float[Tensor, "n 2 l"], table: Float[Tensor, "2 l e"], both: Float[Tensor, "l e"], spare: Float[Tensor, "n l"]
+    pairs: Float[Tensor, "n 2 l"],
+    table: Float[Tensor, "2 l e"],
+    both: Float[Tensor, "l e"],
+    spare: Float[Tensor, "n l"],
 ) -> Float[Tensor, "n 2 e"]:
     """The products of the module's last formula; a pair is (p, x0), n is of the next pair. `spare` is overwritten."""
     before, centre = pairs.unbind(1)
@@ -164,8 +183,8 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of query, key, gain, table: slabs of score rows, each with all that follows from these scores alone."""
     (height, width, depth), keys = query.shape, len(gain)
-    size = BACKWARD_BYTES.get(query.device.type, BACKWARD_BYTES["cuda"])
-    rows = max(BACKWARD_MIN_ROWS, size // (query.itemsize * (width + 6) * keys) - 4)
+    pieces = _pieces(query.device.type)
+    rows = max(pieces.min_slab_rows, pieces.slab_bytes // (query.itemsize * (width + 6) * keys) - 4)
     border = _border(gain)
     both = table[0] + table[1]
     odd = width % 2
