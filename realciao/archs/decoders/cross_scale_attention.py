@@ -91,8 +91,9 @@ class CrossScaleAttention(nn.Module):
             gain = SOFTMAX_SCALE * energy[:, 0].clamp(min=MIN_NORM**2).rsqrt()
             images = zip(query, key, gain, taps.to(exact), strict=True)
             result = torch.stack([attend(*image) for image in images]).permute(0, 3, 1, 2).to(taps.dtype)
-        bias = self._down(scale).bias[:, None, None]
-        return ((result + bias) / 6)[:, :, :height, :width].contiguous()
+        bias = self._down(scale).bias
+        assert bias is not None
+        return ((result + bias[:, None, None]) / 6)[:, :, :height, :width].contiguous()
 
     def _embed(
         self, feat: Float[Tensor, "b c h w"], scale: int

@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 class Pieces(NamedTuple):
@@ -42,7 +41,6 @@ GPU_PIECES = Pieces(columns=512, step_bytes=128 * 2**20, min_rows=4, slab_bytes=
 """A step fills the device."""
 
 
-@torch.compiler.disable
 def attend(
     query: Float[Tensor, "h w d"],
     key: Float[Tensor, "d hk wk"],
@@ -59,7 +57,7 @@ def attend(
     key_width = key.shape[2]
     # columns of either x tap: the y tap above, then the one at the pixel itself
     table = taps.permute(1, 3, 4, 0, 2).flatten(3).flatten(1, 2)
-    return _Attend.apply(query, key.flatten(1), gain.flatten(), table, key_width)
+    return _attend(query.contiguous(), key.flatten(1), gain.flatten(), table, key_width)
 
 
 def forward_bytes(height: int, width: int, keys: int, channels: int, itemsize: int = 4, device: str = "cpu") -> int:
@@ -83,41 +81,23 @@ def _step(height: int, width: int, keys: int, itemsize: int, device: str) -> tup
     return columns, max(2, -(-(height + 2) // steps))
 
 
-class _Attend(torch.autograd.Function):
-    """`attend` on padded, flat keys; the backward pass computes the scores anew, slab by slab."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query: Float[Tensor, "h w d"],
-        key: Float[Tensor, "d l"],
-        gain: Float[Tensor, "l"],
-        table: Float[Tensor, "2 l e"],
-        key_width: int,
-    ) -> Float[Tensor, "h w c"]:
-        ctx.save_for_backward(query, key, gain, table)
-        ctx.key_width = key_width
-        with torch.autocast(query.device.type, enabled=False):
-            return _forward(query, key, gain, table, key_width)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *grads: Float[Tensor, "h w c"]) -> tuple[Tensor | None, ...]:
-        with torch.autocast(grads[0].device.type, enabled=False):
-            return *_backward(*ctx.saved_tensors, ctx.key_width, grads[0]), None
-
-
-def _forward(
+@torch.library.custom_op(
+    "realciao::attend",
+    mutates_args=(),
+    schema="(Tensor query, Tensor key, Tensor gain, Tensor table, int key_width) -> Tensor",
+)
+def _attend(
     query: Float[Tensor, "h w d"],
     key: Float[Tensor, "d l"],
     gain: Float[Tensor, "l"],
     table: Float[Tensor, "2 l e"],
     key_width: int,
 ) -> Float[Tensor, "h w c"]:
-    """Strips of columns, each from top to bottom a few rows a step; sums along y keep the two rows before.
+    """`attend` on padded, flat keys; one opaque operation to torch.compile.
 
-    In a step that ends at result row y + rows, the scores of rows y + 1 and on, and the products of rows y + 2 and on are
-    computed. Sums along x need a column more on either side than they give, twice, and the filter one on the left.
+    Strips of columns, each from top to bottom a few rows a step; sums along y keep the two rows before. In the step whose
+    result begins at row y, scores begin at y + 1 and products of pixels at y + 2. Sums along x need a column more on either
+    side than they give, twice, and the filter one on the left.
     """
     (height, width, depth), keys, channels = query.shape, len(gain), table.shape[2] // 2
     columns, rows = _step(height, width, keys, query.itemsize, query.device.type)
@@ -156,6 +136,11 @@ def _forward(
     return result[:height, :width].contiguous()
 
 
+@_attend.register_fake
+def _(query: Tensor, key: Tensor, gain: Tensor, table: Tensor, key_width: int) -> Tensor:
+    return query.new_empty(*query.shape[:2], table.shape[2] // 2)
+
+
 def _filter(
     pairs: Float[Tensor, "n 2 l"],
     table: Float[Tensor, "2 l e"],
@@ -173,7 +158,13 @@ def _filter(
     return result
 
 
-def _backward(
+@torch.library.custom_op(
+    "realciao::attend_backward",
+    mutates_args=(),
+    schema="(Tensor query, Tensor key, Tensor gain, Tensor table, int key_width, Tensor grad)"
+    " -> (Tensor, Tensor, Tensor, Tensor)",
+)
+def _attend_backward(
     query: Float[Tensor, "h w d"],
     key: Float[Tensor, "d l"],
     gain: Float[Tensor, "l"],
@@ -181,7 +172,38 @@ def _backward(
     key_width: int,
     grad: Float[Tensor, "h w c"],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of query, key, gain, table: slabs of score rows, each with all that follows from these scores alone."""
+    """Gradients of query, key, gain, table: scores anew, slab by slab of rows, each with all that follows from it alone."""
+    with torch.autocast(query.device.type, enabled=False):
+        return _gradients(query, key, gain, table, key_width, grad)
+
+
+@_attend_backward.register_fake
+def _(
+    query: Tensor, key: Tensor, gain: Tensor, table: Tensor, key_width: int, grad: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return torch.empty_like(query), torch.empty_like(key), torch.empty_like(gain), torch.empty_like(table)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.key_width = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx: Any, grad: Float[Tensor, "h w c"]) -> tuple[Tensor | None, ...]:
+    return *_attend_backward(*ctx.saved_tensors, ctx.key_width, grad), None
+
+
+_attend.register_autograd(_differentiate, setup_context=_keep)
+
+
+def _gradients(
+    query: Float[Tensor, "h w d"],
+    key: Float[Tensor, "d l"],
+    gain: Float[Tensor, "l"],
+    table: Float[Tensor, "2 l e"],
+    key_width: int,
+    grad: Float[Tensor, "h w c"],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     (height, width, depth), keys = query.shape, len(gain)
     pieces = _pieces(query.device.type)
     rows = max(pieces.min_slab_rows, pieces.slab_bytes // (query.itemsize * (width + 6) * keys) - 4)
@@ -213,7 +235,7 @@ def _backward(
         grad_products = _box(F.pad(grad_scores.mul_(gain), (0, 0, 2, 2, 2, 2)), key_width).view(-1, keys)
         grad_query[y : y + count + 2] += torch.mm(grad_products, key.T).view(count + 2, width + 2, depth)
         grad_key.addmm_(patch.T, grad_products)
-    return grad_query[1:-1, 1:-1], grad_key, grad_gain, grad_table
+    return grad_query[1:-1, 1:-1].contiguous(), grad_key, grad_gain, grad_table
 
 
 def _filter_backward(
