@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from plain_ciaosr import plain_non_local
 from torch import Tensor
 
-from realciao.archs.decoders import cross_scale_attention, diagonal_sums
+from realciao.archs.decoders import cross_scale_attention, patch_attention
 from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
-from realciao.archs.decoders.diagonal_sums import Pieces
+from realciao.archs.decoders.patch_attention import Pieces
 
 
 def make(scales: Sequence[int], window: int | None = None, dtype: torch.dtype = torch.float64) -> CrossScaleAttention:
@@ -62,7 +62,7 @@ def test_outputs_and_gradients_are_those_of_the_loop_over_pixels_in_pieces_of_an
     size: tuple[int, int], scales: list[int], columns: int, rows: int, seed: int
 ) -> None:
     attention, feat = make(scales), make_features(*size, seed=seed)
-    with patch.object(diagonal_sums, "CPU_PIECES", Pieces(columns, 0, rows, 0, rows)):
+    with patch.object(patch_attention, "CPU_PIECES", Pieces(columns, 0, rows, 0, rows)):
         result = attention(feat)
         assert_same_gradients(attention, feat, torch.randn_like(result))
     torch.testing.assert_close(result, plain(attention, feat), rtol=1e-10, atol=1e-10)
@@ -72,7 +72,7 @@ def test_outputs_and_gradients_are_those_of_the_loop_over_pixels_in_pieces_of_an
 def test_pieces_of_the_usual_size_give_the_loop_over_pixels(scale: int) -> None:
     # wide enough for two strips, with more than one step of rows each
     attention, feat = make([scale]), make_features(9, 53)[:1]
-    with patch.object(diagonal_sums, "CPU_PIECES", diagonal_sums.CPU_PIECES._replace(step_bytes=0)):
+    with patch.object(patch_attention, "CPU_PIECES", patch_attention.CPU_PIECES._replace(step_bytes=0)):
         result = attention(feat)
     torch.testing.assert_close(result, plain(attention, feat), rtol=1e-10, atol=1e-10)
 
@@ -97,7 +97,7 @@ def test_under_autocast_scores_are_float32_forward_and_backward(monkeypatch: pyt
 
     def recorded(query: Tensor, *rest: Tensor) -> Tensor:
         seen.append({t.dtype for t in (query, *rest)})
-        return diagonal_sums.attend(query, *rest)
+        return patch_attention.attend(query, *rest)
 
     monkeypatch.setattr(cross_scale_attention, "attend", recorded)
     attention = make([2], dtype=torch.float32)
