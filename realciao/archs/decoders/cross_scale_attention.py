@@ -25,8 +25,8 @@ class CrossScaleAttention(nn.Module):
 
     Computed without any of these patches, image by image (see `diagonal_sums.py`). With n query and l = n / s^2 key pixels, a
     pair takes 3.5 * channels multiplications (the patches take 4.5 + 9 s^2) and about 14 passes over scores in the cache. Peak
-    memory on a CPU without gradients: 864 l numbers from 92 x 92 pixels on, at most 2 million below, and 12 arrays of the
-    size of the features, and 10 MiB that BLAS works in; so it grows with l, not with n * l.
+    memory on a CPU without gradients: 864 l numbers or 2 million a thread, whichever is more, and 12 arrays of the size of
+    one image's features, and 10 MiB that BLAS works in; so it grows with l, not with n * l.
 
     Args:
         channels: channels of the feature map; even.

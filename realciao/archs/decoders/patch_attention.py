@@ -16,7 +16,7 @@ class Pieces(NamedTuple):
     columns: int
     """Query columns of a strip; its halo of six should be a small share."""
     step_bytes: int
-    """Scores of one step of rows of a strip, of which there are three arrays; with min_rows at least all the same."""
+    """Scores of one step of rows of a strip a CPU thread, of which there are three arrays; min_rows at least all the same."""
     min_rows: int
     slab_bytes: int
     """Scores of one slab of rows of the backward pass, which has about ten arrays of them; with min_slab_rows at least."""
@@ -40,8 +40,8 @@ def attend(
     With A = softmax over l of gain[l] * box(query^T key)[t, l], returns the sum over (i, j) of
     (box(A) @ taps[i, j])[y - 1 + i, x - 1 + j], with zeros outside the map. All of one dtype; differentiable once.
 
-    With l keys, at most 3 r + 4 rows of scores of a strip exist at a time, of r rows a step (see `_step`): on a CPU and from
-    92 x 92 pixels on, where r = 4, these are 864 l numbers. The backward pass has about ten slabs of rows of scores.
+    With l keys, 3 r + 4 rows of scores of a strip exist at a time, of r rows a step (see `_step`): on a CPU at most 2 million
+    numbers a thread, or 864 l where that is more. The backward pass has about ten slabs of rows of scores.
     """
     key, gain, taps = (F.pad(t, (0, 1, 0, 1)) for t in (key, gain, taps))
     key_width = key.shape[2]
@@ -59,7 +59,8 @@ def _step(height: int, width: int, keys: int, itemsize: int, device: str) -> tup
     pieces = _pieces(device)
     strips = -(-width // pieces.columns)
     columns = -(-width // (2 * strips)) * 2
-    most = max(pieces.min_rows, pieces.step_bytes // (itemsize * (columns + 6) * keys))
+    threads = torch.get_num_threads() if device == "cpu" else 1  # each has its cache, and they wait for each other less often
+    most = max(pieces.min_rows, threads * pieces.step_bytes // (itemsize * (columns + 6) * keys))
     steps = -(-(height + 2) // most)  # the result lags two rows behind the scores
     return columns, max(2, -(-(height + 2) // steps))
 
