@@ -59,7 +59,8 @@ def _step(height: int, width: int, keys: int, itemsize: int, device: str) -> tup
     pieces = _pieces(device)
     strips = -(-width // pieces.columns)
     columns = -(-width // (2 * strips)) * 2
-    threads = torch.get_num_threads() if device == "cpu" else 1  # each has its cache, and they wait for each other less often
+    # each thread has its cache, and the fewer the steps, the less often threads wait for each other
+    threads = torch.get_num_threads() if device == "cpu" else 1
     most = max(pieces.min_rows, threads * pieces.step_bytes // (itemsize * (columns + 6) * keys))
     steps = -(-(height + 2) // most)  # the result lags two rows behind the scores
     return columns, max(2, -(-(height + 2) // steps))
