@@ -132,6 +132,19 @@ def test_a_tile_in_the_frame_of_the_image_gives_what_the_whole_gives(
     torch.testing.assert_close(of_tile, of_whole, rtol=0, atol=1e-5)  # coordinates are float32
 
 
+def test_a_tile_gives_what_the_whole_gives_with_attention_in_windows() -> None:
+    net = make_net(non_local_scales=[2], nonlocal_window=6)
+    assert net.reach_px == net.encoder.reach_px + 6
+    lq = torch.rand(1, 3, 31, 33, dtype=torch.float64)
+    top, left, bottom, right = 13 - net.reach_px, 16 - net.reach_px, 15 + net.reach_px, 18 + net.reach_px
+    tile = net.prepare(lq[:, :, top:bottom, left:right], frame=(top, left, 31, 33))
+    ys, xs, cell = make_axis(93)[13 * 3 : 15 * 3], make_axis(99)[16 * 3 : 18 * 3], make_cell((93, 99))[None]
+    of_whole = net.query_grid(net.prepare(lq), ys, xs, cell)
+    torch.testing.assert_close(net.query_grid(tile, ys, xs, cell), of_whole, rtol=0, atol=1e-5)
+    everywhere = make_net(non_local_scales=[2])  # the same weights
+    assert (of_whole - everywhere.query_grid(everywhere.prepare(lq), ys, xs, cell)).abs().max() > 1e-5
+
+
 def test_the_residual_is_bilinear_interpolation() -> None:
     net = make_net(torch.float32)
     for parameter in net.decoder.imnet_q.parameters():
@@ -154,7 +167,7 @@ def test_half_precision_stays_near_single(non_local: list[int]) -> None:
 def test_the_spec_of_a_network_names_every_default() -> None:
     spec = make_net().spec
     assert spec["encoder"] == {**EDSR, "res_scale": 1.0}
-    options = {"hidden", "non_local_scales", "local_size", "neighbours", "feat_unfold", "ensemble"}
+    options = {"nonlocal_window", "hidden", "non_local_scales", "local_size", "neighbours", "feat_unfold", "ensemble"}
     assert {"type", *options} == spec["decoder"].keys()
 
 

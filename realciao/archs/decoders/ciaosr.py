@@ -62,6 +62,8 @@ class CiaoSRDecoder(SeparableDecoder):
         non_local_scales: subset of {2, 3, 4}; empty for none.
         local_size: 2 for the four cells around a query, 1 for the nearest alone.
         neighbours: how the four cells are chosen, see `axis_cells`.
+        nonlocal_window: edge, in LR pixels, of the windows of the image that the non-local attention keeps to, a common
+            multiple of its scales; null for the whole image, at a cost that grows with the square of its pixels.
         feat_unfold: a cell is its 3x3 neighbourhood, or its own features alone.
         ensemble: the weights of the cells come from products of keys and query, or, as in the paper's Table 4 for want of
             attention, from `imnet_k` itself.
@@ -74,6 +76,7 @@ class CiaoSRDecoder(SeparableDecoder):
         non_local_scales: tuple[int, ...] = (2,),
         local_size: int = 2,
         neighbours: NeighbourRule = "published",
+        nonlocal_window: int | None = None,
         feat_unfold: bool = True,
         ensemble: Literal["attention", "mlp"] = "attention",
     ) -> None:
@@ -83,7 +86,9 @@ class CiaoSRDecoder(SeparableDecoder):
         if local_size not in (1, 2):
             raise ValueError(f"local_size must be 1 or 2, got {local_size}")
         # a query reads the neighbours of its cell, and each of them the cells around it
-        self.reach_px = None if non_local_scales else local_size - 1 + feat_unfold
+        local = local_size - 1 + feat_unfold
+        # and with them all of their windows
+        self.reach_px = max(local, nonlocal_window or 0) if nonlocal_window or not non_local_scales else None
         self.local_size = local_size
         self.rule: NeighbourRule = neighbours
         self.kernel = 3 if feat_unfold else 1
@@ -93,13 +98,13 @@ class CiaoSRDecoder(SeparableDecoder):
         self.imnet_q = MLP(value_dim, 3, hidden)
         self.imnet_k = MLP(key_dim + 4, key_dim if ensemble == "attention" else 1, hidden)
         self.imnet_v = MLP(value_dim + 4, value_dim, hidden)
-        self.cs_attn = CrossScaleAttention(feat_dim, non_local_scales) if non_local_scales else None
+        self.cs_attn = CrossScaleAttention(feat_dim, non_local_scales, nonlocal_window) if non_local_scales else None
 
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
     ) -> Prepared:
         """Computes what depends on the image alone; `dense` images want their queries as grids."""
-        non_local = None if self.cs_attn is None else self.cs_attn(feat)
+        non_local = None if self.cs_attn is None else self.cs_attn(feat, frame)
         prepared = Prepared(frame, feat, non_local, None)
         return prepared if dense else prepared._replace(tables=self._tables(prepared, 0, feat.shape[2], dense))
 
