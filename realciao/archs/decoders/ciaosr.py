@@ -242,7 +242,5 @@ def _rows(image: Float[Tensor, "b c h w"], first: int, end: int, side: int) -> F
 def _hidden(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
     """What reaches the last layer of an MLP, given (and consumed) the features' share of its first."""
     weight = mlp.first.weight[:, -4:].T.to(hidden.dtype)
-    hidden.view(-1, len(weight.T)).addmm_(place.view(-1, 4).to(hidden.dtype), weight).relu_()
-    for layer in mlp.layers[2:-1]:
-        hidden = layer(hidden)
-    return hidden
+    hidden.view(-1, len(weight.T)).addmm_(place.view(-1, 4), weight)
+    return mlp.activate(hidden)
