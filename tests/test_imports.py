@@ -32,6 +32,8 @@ LAYERS = {
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
     "inference": "archs checkpoint image coords tiling alpha",
+    "ensemble": "archs coords image tiling",
+    "ensemble_figure": "ensemble image",
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
     "objective": "losses registry options batch",
@@ -42,7 +44,8 @@ LAYERS = {
     "stage_run": "archs batch checkpoint data objective optim options registry",
     "rehearsal": "batch data stage_run",
     "trainer": "batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
-    "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report options",
+    "commands": "degradations archs checkpoint ensemble ensemble_figure image image_paths inference evaluation "
+    "evaluation_report options",
     "train": "commands options trainer",
     "scripts": "commands",
 }
