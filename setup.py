@@ -49,6 +49,7 @@ setup(
             "realciao-evaluate = realciao.commands.evaluate:main",
             "realciao-degrade = realciao.commands.degrade:main",
             "realciao-convert-weights = realciao.commands.convert_weights:main",
+            "realciao-show-attention = realciao.commands.show_attention:main",
         ],
     },
 )

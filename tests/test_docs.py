@@ -155,7 +155,8 @@ def test_the_table_of_costs_is_what_torch_counts() -> None:
 def test_the_tables_of_a_band_are_as_large_as_the_page_says() -> None:
     net = decoder("{type: CiaoSRDecoder}")
     prepared = net.prepare(torch.randn(1, 64, 4, 4), None, (0, 0, 4, 4), dense=True)
-    tables = net._with_tables(prepared).tables
+    rows = net.locate(prepared, 0, make_axis(16)[None], torch.tensor([2 / 16]))
+    tables = net.narrow(prepared, rows)[0].tables
     assert sum(part.numel() for part in tables) == 4 * 4 * 2437
     assert "2,437 floats" in PAGE
 
