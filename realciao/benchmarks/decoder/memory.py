@@ -21,7 +21,7 @@ NOTE = (
     "The formula is the largest of what three steps hold, in numbers of the image's type. With C the map's channels, m the "
     "non-local scales, V = 9 C + C m, D the hidden width, h x w the LR image, H x W the result: the encoder (its own peak, "
     "measured); the non-local attention, 13 C h w + 864 h w / s^2 (2 million a thread at least); the decoding, "
-    "(C + C m + 3) h w + 3 H W + the larger of 3 H W and n (14 C + 13 D + 10) + q (5 V + 4 D) + 12 Q. There Q is the queries "
+    "(C + C m + 3) h w + 3 H W + the larger of 3 H W and n (14 C + 13 D + 10) + q (14 V + 12 D) + 12 Q. There Q is the queries "
     f"of a band of rows, {QUERIES_PER_BAND} at most; n the LR pixels that they read, w (Q / W / s + 3); q the queries of a "
     f"chunk. And {LIBRARIES_MIB} MiB. Only the maps and the result grow with the area; n grows with the width."
 )
@@ -57,7 +57,7 @@ def formula(net: Any, case: Case, threads: int) -> int:
     read = case.side * min(case.side, math.ceil(rows / case.scale) + 3)
     chunk = min(queries, QUERIES_PER_CHUNK.get(net.mean.device.type, QUERIES_PER_CHUNK_ELSEWHERE))
     value = decoder.imnet_v.last.out_features
-    band = read * (14 * c + 13 * d + 10) + chunk * (5 * value + 4 * d) + 12 * rows * width
+    band = read * (14 * c + 13 * d + 10) + chunk * (14 * value + 12 * d) + 12 * rows * width
     decoding = (c + c * m + 3) * lr + 3 * queries + max(3 * queries, band)
     return int(item * max(attention, decoding)) + (LIBRARIES_MIB << 20)
 
