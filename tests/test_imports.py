@@ -42,7 +42,8 @@ LAYERS = {
     "stage_run": "archs batch checkpoint data objective optim options registry",
     "rehearsal": "batch data stage_run",
     "trainer": "batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
-    "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report options",
+    "onnx_export": "archs checkpoint",
+    "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report onnx_export options",
     "train": "commands options trainer",
     "scripts": "commands",
 }
@@ -50,6 +51,7 @@ LAYERS = {
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
     "accelerate": ("realciao.trainer", "realciao.rehearsal"),
+    "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
 }
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from realciao.archs.cells import AxisCells, NeighbourRule, neighbours, tile_cells
+from realciao.archs.cells import AxisCells, NeighbourRule, in_cells, neighbours, tile_cells
 from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
 from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_conv, as_rows, take
@@ -196,7 +196,7 @@ class CiaoSRDecoder(SeparableDecoder):
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> list[tuple[Int[Tensor, "b q"], Float[Tensor, "b q 4"]]]:
         """The cells around each query: their indices, and what the networks are told of the query's place beside them."""
-        scale = (cell * cell.new_tensor(prepared.frame[2:]))[:, None]  # 2 / s, in the units of the offsets
+        scale = in_cells(cell, prepared.frame)[:, None]
         return [
             (index, torch.cat([offset, scale.expand_as(offset)], dim=-1).to(prepared.feat.dtype))
             for index, offset in neighbours(rows, columns, prepared.feat.shape[3])
