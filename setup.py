@@ -56,6 +56,7 @@ setup(
             "realciao-degrade = realciao.commands.degrade:main",
             "realciao-convert-weights = realciao.commands.convert_weights:main",
             "realciao-export-onnx = realciao.commands.export_onnx:main",
+            "realciao-show-attention = realciao.commands.show_attention:main",
         ],
     },
 )

@@ -12,6 +12,7 @@ from torch import nn
 
 from realciao.alpha import fill_hidden, sample_alpha
 from realciao.archs.ciaosr_arch import is_dense
+from realciao.archs.steps import step_sizes
 from realciao.checkpoint import load_weights
 from realciao.coords import make_axis, make_cell, scaled_size
 from realciao.errors import UserError
@@ -82,6 +83,7 @@ class Upscaler:
         *,
         size: tuple[int, int] | None = None,
         roi: tuple[int, int, int, int] | None = None,
+        max_step: float | None = None,
         progress: Progress | None = None,
     ) -> AnyImage:
         """The image at another size, of the same kind: grey stays grey, alpha alpha, uint16 uint16.
@@ -94,7 +96,9 @@ class Upscaler:
             size: height and width of the result, in place of `scale`.
             roi: (y0, x0, y1, x1) in pixels of `image`: only the part of the result whose pixel centres lie there is
                 made, equal to that part of the whole.
-            progress: called after every band of rows.
+            max_step: enlarge by so much at a time at most: a larger scale is reached in several steps (the paper's multi-step
+                synthesis), unrounded in between.
+            progress: called after every band of rows, in each step anew.
 
         Raises:
             SizeError: both or none of scale and size, or one that is no size, too large, or empty.
@@ -103,6 +107,15 @@ class Upscaler:
         _check_image(image)
         height, width = image.shape[:2]
         out_size = output_size((height, width), scale, size)
+        if max_step is not None:
+            steps = step_sizes((height, width), out_size, max_step)
+            if roi and len(steps) > 1:
+                raise SizeError(f"a region cannot be made in {len(steps)} steps; leave max_step out")
+            exact = to_float(image)
+            for step in steps[:-1]:
+                exact = self.upscale(exact, size=step, progress=progress)
+            if len(steps) > 1:
+                return from_float(self.upscale(exact, size=out_size, progress=progress), image.dtype)
         keep_y, keep_x = _check_roi(roi, (height, width))
         top, bottom = owned_outputs(*keep_y, height, out_size[0])
         left, right = owned_outputs(*keep_x, width, out_size[1])

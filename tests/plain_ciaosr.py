@@ -30,12 +30,12 @@ def plain_query(decoder: CiaoSRDecoder, feat: Tensor, coord: Tensor, cell: Tenso
             offset = ((coord - _nearest(centres, place)) * size).to(feat.dtype)
             scale = (cell * size)[:, None].expand_as(offset).to(feat.dtype)
             key_cell, value_cell = _nearest(unfolded, place), _nearest(values, place)
-            key = decoder.imnet_k(torch.cat([key_cell, offset, scale], dim=-1))
-            value = value_cell * decoder.imnet_v(torch.cat([value_cell, offset, scale], dim=-1))
+            key = decoder.imnet_k.layers(torch.cat([key_cell, offset, scale], dim=-1))
+            value = value_cell * decoder.imnet_v.layers(torch.cat([value_cell, offset, scale], dim=-1))
             logits.append((query * key_cell * key).sum(-1) if decoder.ensemble == "attention" else key[..., 0])
             attended.append(value)
     weights = torch.stack(logits).softmax(dim=0)
-    return decoder.imnet_q((weights[..., None] * torch.stack(attended)).sum(0))
+    return decoder.imnet_q.layers((weights[..., None] * torch.stack(attended)).sum(0))
 
 
 def plain_non_local(attention: CrossScaleAttention, feat: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def plain_liif(decoder: LIIFDecoder, feat: Tensor, coord: Tensor, cell: Tensor, 
     unfolded = unfold(feat)
 
     def predict(place: Tensor, offset: Tensor, scale: Tensor) -> Tensor:
-        return decoder.imnet(torch.cat([sample(unfolded, place), offset, scale], dim=-1))
+        return decoder.imnet.layers(torch.cat([sample(unfolded, place), offset, scale], dim=-1))
 
     parts = [local_ensemble(predict, feat, part, cell) for part in coord.split(chunk, dim=1)]
     return torch.cat(parts, dim=1)

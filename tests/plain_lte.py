@@ -21,7 +21,7 @@ def plain_lte(decoder: LTEDecoder, feat: Tensor, coord: Tensor, cell: Tensor, ch
         pairs = sample(frequencies, place).unflatten(-1, (-1, 2))  # (y, x) of each wave
         angle = math.pi * ((pairs * offset[:, :, None]).sum(dim=-1) + decoder.phase(scale))
         waves = torch.cat([angle.cos(), angle.sin()], dim=-1)
-        return decoder.imnet(sample(amplitudes, place) * waves)
+        return decoder.imnet.layers(sample(amplitudes, place) * waves)
 
     parts = [local_ensemble(predict, feat, part, cell) for part in coord.split(chunk, dim=1)]
     return torch.cat(parts, dim=1)

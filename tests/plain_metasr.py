@@ -18,7 +18,7 @@ def plain_metasr(decoder: MetaSRDecoder, feat: Tensor, coord: Tensor, cell: Tens
         place = (corner + 1e-6).clamp(-1 + 1e-6, 1 - 1e-6)
         offset = (corner - sample(corner_of, place)) * coord.new_tensor([h / 2, w / 2])
         inverse_scale = (cell[:, None, :1] * h / 2).expand_as(offset[..., :1])
-        filters = decoder.imnet(torch.cat([offset, inverse_scale], dim=-1).to(feat.dtype))
+        filters = decoder.imnet.layers(torch.cat([offset, inverse_scale], dim=-1).to(feat.dtype))
         values = sample(unfolded, place)
         filters = filters.view(*values.shape, 3)
         parts.append(torch.einsum("bqf,bqfc->bqc", values, filters))

@@ -27,7 +27,7 @@ scales = st.one_of(st.sampled_from([1.0, 1.5, 2.0, 2.5, 3.0, 5.0]), st.floats(1,
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
-    size=st.tuples(st.integers(4, 9), st.integers(4, 9)),
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
     scale=st.tuples(scales, scales),
     non_local=st.sampled_from([[], [2], [3], [2, 4], [2, 3, 4]]),
     local_size=st.sampled_from([1, 2]),
@@ -68,6 +68,28 @@ def test_the_decoder_equals_the_plain_formula_in_outputs_and_gradients(
         assert (ours is None) == (theirs is None)
         if ours is not None:
             torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    scale=st.tuples(st.floats(1, 6), st.floats(1, 6)),
+    non_local=st.sampled_from([[], [2], [2, 3, 4]]),
+    precision=st.sampled_from([torch.float32, torch.bfloat16]),
+)
+def test_a_whole_image_equals_the_plain_formula_within_its_precision(
+    size: tuple[int, int], scale: tuple[float, float], non_local: list[int], precision: torch.dtype
+) -> None:
+    exact = make_net(torch.float64, non_local_scales=non_local)
+    lq, out = torch.rand(1, 3, *size), scaled_size(size, scale)
+    cell, coord = make_cell(out)[None], make_coord(out).view(1, -1, 2)
+    expected = plain_query(exact.decoder, exact.encoder(lq.double() - exact.mean), coord, cell)
+    net = make_net(precision, non_local_scales=non_local)
+    prepared = net.prepare(lq.to(precision))
+    pred = net.decoder.query_grid(prepared.decoder, make_axis(out[0]), make_axis(out[1]), cell)
+    error = (pred[0].flatten(1).T.double() - expected[0]).abs().max() / expected.abs().max()
+    # bfloat16 keeps 8 bits, and a softmax of products of rounded numbers lies behind it
+    assert error < (1e-4 if precision == torch.float32 else 0.1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 6), (5, 1), (2, 3), (3, 3)])
@@ -132,6 +154,19 @@ def test_a_tile_in_the_frame_of_the_image_gives_what_the_whole_gives(
     torch.testing.assert_close(of_tile, of_whole, rtol=0, atol=1e-5)  # coordinates are float32
 
 
+def test_a_tile_gives_what_the_whole_gives_with_attention_in_windows() -> None:
+    net = make_net(non_local_scales=[2], nonlocal_window=6)
+    assert net.reach_px == net.encoder.reach_px + 6
+    lq = torch.rand(1, 3, 31, 33, dtype=torch.float64)
+    top, left, bottom, right = 13 - net.reach_px, 16 - net.reach_px, 15 + net.reach_px, 18 + net.reach_px
+    tile = net.prepare(lq[:, :, top:bottom, left:right], frame=(top, left, 31, 33))
+    ys, xs, cell = make_axis(93)[13 * 3 : 15 * 3], make_axis(99)[16 * 3 : 18 * 3], make_cell((93, 99))[None]
+    of_whole = net.query_grid(net.prepare(lq), ys, xs, cell)
+    torch.testing.assert_close(net.query_grid(tile, ys, xs, cell), of_whole, rtol=0, atol=1e-5)
+    everywhere = make_net(non_local_scales=[2])  # the same weights
+    assert (of_whole - everywhere.query_grid(everywhere.prepare(lq), ys, xs, cell)).abs().max() > 1e-5
+
+
 def test_the_residual_is_bilinear_interpolation() -> None:
     net = make_net(torch.float32)
     for parameter in net.decoder.imnet_q.parameters():
@@ -154,7 +189,7 @@ def test_half_precision_stays_near_single(non_local: list[int]) -> None:
 def test_the_spec_of_a_network_names_every_default() -> None:
     spec = make_net().spec
     assert spec["encoder"] == {**EDSR, "res_scale": 1.0}
-    options = {"hidden", "non_local_scales", "local_size", "neighbours", "feat_unfold", "ensemble"}
+    options = {"nonlocal_window", "hidden", "non_local_scales", "local_size", "neighbours", "feat_unfold", "ensemble"}
     assert {"type", *options} == spec["decoder"].keys()
 
 

@@ -32,6 +32,8 @@ LAYERS = {
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
     "inference": "archs checkpoint image coords tiling alpha",
+    "ensemble": "archs coords image tiling",
+    "ensemble_figure": "ensemble image",
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
     "objective": "losses registry options batch",
@@ -43,7 +45,8 @@ LAYERS = {
     "rehearsal": "batch data stage_run",
     "trainer": "batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
     "onnx_export": "archs checkpoint",
-    "commands": "degradations archs checkpoint image image_paths inference evaluation evaluation_report onnx_export options",
+    "commands": "degradations archs checkpoint ensemble ensemble_figure image image_paths inference evaluation "
+    "evaluation_report onnx_export options",
     "train": "commands options trainer",
     "scripts": "commands",
 }

@@ -263,3 +263,16 @@ def test_an_unknown_or_missing_device_is_refused() -> None:
         choose_device("gpu")
     with pytest.raises(UserError, match="not available"):
         choose_device("cuda:99")
+
+
+def test_steps_are_the_networks_own_one_after_the_other_unrounded(net: nn.Module) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    upscaler = Upscaler(net, "cpu")
+    exact = (image / np.float32(255)).astype(np.float32)
+    expected = upscaler.upscale(upscaler.upscale(exact, 3), size=(45, 55))
+    stepped = upscaler.upscale(image, 5, max_step=3)
+    assert stepped.dtype == np.uint8
+    assert np.abs(stepped / 255 - expected).max() <= 0.5 / 255 + 1e-5
+    assert np.array_equal(upscaler.upscale(image, 2, max_step=3), upscaler.upscale(image, 2))
+    with pytest.raises(SizeError, match="2 steps"):
+        upscaler.upscale(image, 5, max_step=3, roi=(0, 0, 2, 2))

@@ -330,3 +330,20 @@ def test_wrong_options_name_their_key(tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(UserError, match="empty"):
         build_train_set({**good, "dataroot_gt": str(empty)}, scale_range=(1, 4), seed=0, gt_usm=False)
+
+
+@pytest.mark.parametrize("queries", [POINTS, WINDOW], ids=["points", "window"])
+def test_scales_come_from_the_list_where_there_is_one_and_each_as_often(tmp_path: Path, queries: dict) -> None:
+    write_flat(tmp_path / "flat.png", 256, 9)
+    spec = {"type": "SyntheticDataset", "dataroot_gt": str(tmp_path), "pipeline": "bicubic", **queries}
+    run: Any = {"scale_range": (1, 4), "seed": 0, "gt_usm": False}
+    dataset = build_train_set({**spec, "scales": [2, 3, 4]}, **run)
+    sizes = [dataset[SampleIndex(draw, step=draw)]["cell"][0].item() for draw in range(150)]
+    patch = [dataset[SampleIndex(draw, step=draw)]["lq"].shape[1] for draw in range(150)]
+    drawn = [2 / (cell * n) for cell, n in zip(sizes, patch, strict=True)]
+    counts = [sum(abs(scale - each) < 0.05 for scale in drawn) for each in (2, 3, 4)]
+    assert sum(counts) == 150
+    assert all(27 < count < 73 for count in counts)  # 50 +/- 4 standard deviations
+    with pytest.raises(OptionError, match="scale_range") as caught:
+        build_train_set({**spec, "scales": [2, 5]}, **run)
+    assert caught.value.path == "scales"

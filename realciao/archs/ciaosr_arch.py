@@ -95,7 +95,7 @@ class CiaoSR(nn.Module):
             dense: many queries an LR pixel will follow, so that tables pay.
         """
         frame = frame or (0, 0, lq.shape[2], lq.shape[3])
-        lq = (lq - self.mean) / self.std
+        lq = ((lq - self.mean) / self.std).contiguous(memory_format=torch.channels_last)  # convolutions are faster so
         return Prepared(lq, frame, self.decoder.prepare(self.encoder(lq), lq, frame, dense))
 
     def query(

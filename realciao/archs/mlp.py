@@ -1,7 +1,6 @@
 """The coordinate networks' multi-layer perceptron."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Annotated, TypeAlias, cast
 
 from jaxtyping import Float
@@ -12,15 +11,11 @@ Width: TypeAlias = Annotated[int, Meta(ge=1)]
 Widths: TypeAlias = Annotated[tuple[Width, ...], Meta(min_length=1)]
 """Widths of the hidden layers, as a constructor's argument: a spec with none, or with one below 1, is refused at its key."""
 
-IN_PLACE = partial(nn.ReLU, inplace=True)
-
 
 class MLP(nn.Module):
     """Linear and activation for each hidden width, then a Linear without activation."""
 
-    def __init__(
-        self, in_dim: int, out_dim: int, hidden: Sequence[int], activation: Callable[[], nn.Module] = IN_PLACE
-    ) -> None:
+    def __init__(self, in_dim: int, out_dim: int, hidden: Sequence[int], activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for width in hidden:
@@ -39,4 +34,10 @@ class MLP(nn.Module):
         return cast(nn.Linear, self.layers[-1])
 
     def forward(self, x: Float[Tensor, "*n in_dim"]) -> Float[Tensor, "*n out_dim"]:
-        return self.layers(x)
+        return self.last(self.activate(self.first(x)))
+
+    def activate(self, hidden: Float[Tensor, "*n d"]) -> Float[Tensor, "*n e"]:
+        """What the last layer reads, from what the first one gives; that is overwritten where the activation allows it."""
+        for layer in self.layers[1:-1]:
+            hidden = hidden.relu_() if isinstance(layer, nn.ReLU) else layer(hidden)
+        return hidden

@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("-m", "--model_path", default="real", help="real, classical, or a weights file (default: real)")
     add("-t", "--tile", type=int, help="edge of a tile in input pixels, 0 for none (default: large images in tiles)")
     add("--tile_pad", type=int, help="input pixels that a tile sees beyond its edge (default: what the network needs)")
+    add("--max_step", type=float, metavar="S", help="reach larger scales in steps of at most S (default: at once)")
     add("--suffix", default="", help="added to the name of every result (default: none)")
     add(
         "--ext", default="auto", choices=["auto", "png", "jpg", "webp", "tif", "bmp"], help="default: auto, the input's"
@@ -61,6 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.inference import Upscaler
 
     request = _size_request(args)
+    if args.max_step is not None:
+        if not 1 < args.max_step <= 100:
+            raise UserError(f"--max_step {args.max_step:g} is not a scale above 1")
+        request["max_step"] = args.max_step
     upscaler = Upscaler.from_file(args.model_path, args.device, args.tile, args.tile_pad)
     check_folder(args.output)
     return upscale_all(upscaler, jobs, request, args.allow_truncated, Path(args.output))
@@ -146,4 +151,9 @@ def _size_request(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _resolve(request: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    return {"scale": request["long_side"] / max(size)} if "long_side" in request else request
+    if "long_side" not in request:
+        return request
+    return {
+        **{key: value for key, value in request.items() if key != "long_side"},
+        "scale": request["long_side"] / max(size),
+    }

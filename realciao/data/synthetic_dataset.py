@@ -1,20 +1,22 @@
 """Training pairs synthesised on the fly: crop a photo, degrade it at a random scale, ask for HR pixels."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
+from msgspec import Meta
 
 import degradations
 from realciao.batch import TrainBatch
 from realciao.data.build import build_recipe
-from realciao.data.datasets import Count, Positive, SampleIndex, TrainSet
+from realciao.data.datasets import Count, Positive, SampleIndex, Scale, TrainSet
 from realciao.data.geometry import largest_crop, plan_crop
 from realciao.data.image_store import ImageStore
 from realciao.data.photos import find_photos
 from realciao.data.queries import make_queries
 from realciao.data.randomness import Stream, stream
 from realciao.data.train_item import orientation, oriented, random_corner, train_item
+from realciao.errors import OptionError
 from realciao.image import to_rgb
 from realciao.registry import DATASET_REGISTRY
 
@@ -24,8 +26,9 @@ class SyntheticDataset(TrainSet):
     """Photos in, degraded pairs out.
 
     Random points (`lq_size`, `sample_q`) have a scale of their own in each sample; windows (`window`, `margin`) share
-    one per global batch, so that LR patches agree in size. Scales are uniform in the range. Where a photo is smaller
-    than the crop that a draw needs, the next one in the order of the files takes its place: nothing is padded.
+    one per global batch, so that LR patches agree in size. Scales are uniform in the range, or drawn from a list. Where
+    a photo is smaller than the crop that a draw needs, the next one in the order of the files takes its place: nothing
+    is padded.
 
     Args:
         dataroot_gt: HR photos, see `find_photos`.
@@ -34,6 +37,7 @@ class SyntheticDataset(TrainSet):
         sample_q: HR pixels queried per sample.
         window: edge of the HR window, a multiple of 8; instead of `lq_size` and `sample_q`.
         margin: LR pixels of context on each side of a window.
+        scales: the scales to draw from, e.g. [2, 3, 4]; null for all of the run's range (the paper's Table 5 compares the two).
         use_hflip: mirror every other sample, at random.
         use_rot: turn each sample by a random multiple of 90 degrees.
         scale_range: smallest and largest scale, at least 1.
@@ -53,6 +57,7 @@ class SyntheticDataset(TrainSet):
         sample_q: Positive | None = None,
         window: int | None = None,
         margin: Count = 4,
+        scales: Annotated[tuple[Scale, ...], Meta(min_length=1)] | None = None,
         use_hflip: bool = True,
         use_rot: bool = True,
         *,
@@ -65,6 +70,9 @@ class SyntheticDataset(TrainSet):
         self.use_hflip = use_hflip
         self.use_rot = use_rot
         self.scale_range = scale_range
+        if scales and not scale_range[0] <= min(scales) <= max(scales) <= scale_range[1]:
+            raise OptionError("scales", f"{list(scales)} go beyond the run's scale_range {list(scale_range)}")
+        self.scales = scales
         self.seed = seed
         self.gt_usm = gt_usm
         patch_size = self.queries.patch_size
@@ -90,7 +98,8 @@ class SyntheticDataset(TrainSet):
 
     def _scale(self, rng: np.random.Generator, step: int) -> float:
         shared = self.queries.one_scale_per_batch
-        return float((stream(self.seed, step, Stream.STEP) if shared else rng).uniform(*self.scale_range))
+        generator = stream(self.seed, step, Stream.STEP) if shared else rng
+        return float(generator.choice(self.scales) if self.scales else generator.uniform(*self.scale_range))
 
     def _crop(self, rng: np.random.Generator, draw: int, n_hr: int) -> Float[np.ndarray, "n_hr n_hr 3"]:
         (photo,) = self._store.take(draw, n_hr)

@@ -52,6 +52,18 @@ class Prepared(NamedTuple):
     do not grow with the image."""
 
 
+class Around(NamedTuple):
+    """Which cells q queries read, k each; one neighbour of all queries after the other."""
+
+    width: int
+    """Of the map, in cells."""
+    centre: Int[Tensor, "b q"]
+    """The cell that holds the query."""
+    cells: Int[Tensor, "b kq"]
+    place: Float[Tensor, "b kq 4"]
+    """What the networks are told of it: offset to the query and size of the HR pixel, (y, x) both."""
+
+
 @ARCH_REGISTRY.register()
 class CiaoSRDecoder(SeparableDecoder):
     """Local implicit attention, with cross-scale non-local attention in its values.
@@ -62,6 +74,8 @@ class CiaoSRDecoder(SeparableDecoder):
         non_local_scales: subset of {2, 3, 4}; empty for none.
         local_size: 2 for the four cells around a query, 1 for the nearest alone.
         neighbours: how the four cells are chosen, see `axis_cells`.
+        nonlocal_window: edge, in LR pixels, of the windows of the image that the non-local attention keeps to, a common
+            multiple of its scales; null for the whole image, at a cost that grows with the square of its pixels.
         feat_unfold: a cell is its 3x3 neighbourhood, or its own features alone.
         ensemble: the weights of the cells come from products of keys and query, or, as in the paper's Table 4 for want of
             attention, from `imnet_k` itself.
@@ -74,6 +88,7 @@ class CiaoSRDecoder(SeparableDecoder):
         non_local_scales: tuple[int, ...] = (2,),
         local_size: int = 2,
         neighbours: NeighbourRule = "published",
+        nonlocal_window: int | None = None,
         feat_unfold: bool = True,
         ensemble: Literal["attention", "mlp"] = "attention",
     ) -> None:
@@ -83,7 +98,9 @@ class CiaoSRDecoder(SeparableDecoder):
         if local_size not in (1, 2):
             raise ValueError(f"local_size must be 1 or 2, got {local_size}")
         # a query reads the neighbours of its cell, and each of them the cells around it
-        self.reach_px = None if non_local_scales else local_size - 1 + feat_unfold
+        local = local_size - 1 + feat_unfold
+        # and with them all of their windows
+        self.reach_px = max(local, nonlocal_window or 0) if nonlocal_window or not non_local_scales else None
         self.local_size = local_size
         self.rule: NeighbourRule = neighbours
         self.kernel = 3 if feat_unfold else 1
@@ -93,13 +110,13 @@ class CiaoSRDecoder(SeparableDecoder):
         self.imnet_q = MLP(value_dim, 3, hidden)
         self.imnet_k = MLP(key_dim + 4, key_dim if ensemble == "attention" else 1, hidden)
         self.imnet_v = MLP(value_dim + 4, value_dim, hidden)
-        self.cs_attn = CrossScaleAttention(feat_dim, non_local_scales) if non_local_scales else None
+        self.cs_attn = CrossScaleAttention(feat_dim, non_local_scales, nonlocal_window) if non_local_scales else None
 
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
     ) -> Prepared:
         """Computes what depends on the image alone; `dense` images want their queries as grids."""
-        non_local = None if self.cs_attn is None else self.cs_attn(feat)
+        non_local = None if self.cs_attn is None else self.cs_attn(feat, frame)
         prepared = Prepared(frame, feat, non_local, None)
         return prepared if dense else prepared._replace(tables=self._tables(prepared, 0, feat.shape[2], dense))
 
@@ -161,64 +178,52 @@ class CiaoSRDecoder(SeparableDecoder):
     def decode(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "b q 3"]:
-        """Attention of q queries to their local_size ** 2 cells, then colour."""
-        prepared = self._with_tables(prepared)
-        assert prepared.tables is not None
-        around = self._around(prepared, rows, columns, cell)
-        attended: Tensor | None = None
-        for (index, place), weight in zip(around, self.weigh(prepared, rows, columns, cell), strict=True):
-            hidden = _hidden(self.imnet_v, take(prepared.tables.value_hidden, index), place)
-            gate = self.imnet_v.last(hidden).mul_(weight[..., None])
-            value = take(prepared.tables.value, index)
-            attended = value.mul_(gate) if attended is None else attended.addcmul_(value, gate)
-        assert attended is not None
+        """Attention of q queries to the k = local_size ** 2 cells around each, then colour."""
+        tables, around = self._read(prepared, rows, columns, cell)
+        value = take(tables.value, around.cells)
+        weights = self._weigh(tables, around, value)
+        hidden = _hidden(self.imnet_v, take(tables.value_hidden, around.cells), around.place)
+        gate = self.imnet_v.last(hidden) * weights.flatten(1)[..., None]
+        k = weights.shape[1]
+        terms = zip(*(t.unflatten(1, (k, -1)).unbind(1) for t in (value, gate)), strict=True)
+        attended = torch.mul(*next(terms))
+        for value_of_one, gate_of_one in terms:
+            attended = attended.addcmul_(value_of_one, gate_of_one)
         return self.imnet_q(attended)
 
     def weigh(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "k b q"]:
         """How much each of a query's cells counts, row by row of cells; the weights of a query sum to 1."""
-        prepared = self._with_tables(prepared)
-        assert prepared.tables is not None
-        width = prepared.feat.shape[3]
-        centre = rows.nearest * width + columns.nearest
-        around = self._around(prepared, rows, columns, cell)
-        logits = [self._logit(prepared.tables, width, centre, index, place) for index, place in around]
-        return torch.stack(logits).softmax(dim=0)
+        tables, around = self._read(prepared, rows, columns, cell)
+        return self._weigh(tables, around, take(tables.value, around.cells)).transpose(0, 1)
 
-    def _with_tables(self, prepared: Prepared) -> Prepared:
-        """With those of the whole image, if there are none yet."""
-        if prepared.tables is not None:
-            return prepared
-        return prepared._replace(tables=self._tables(prepared, 0, prepared.feat.shape[2], dense=True))
-
-    def _around(
+    def _read(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
-    ) -> list[tuple[Int[Tensor, "b q"], Float[Tensor, "b q 4"]]]:
-        """The cells around each query: their indices, and what the networks are told of the query's place beside them."""
+    ) -> tuple[Tables, Around]:
+        """The tables, and which of their rows the queries read."""
+        width = prepared.feat.shape[3]
         scale = in_cells(cell, prepared.frame)[:, None]
-        return [
-            (index, torch.cat([offset, scale.expand_as(offset)], dim=-1).to(prepared.feat.dtype))
-            for index, offset in neighbours(rows, columns, prepared.feat.shape[3])
-        ]
+        index, offset = (torch.cat(part, dim=1) for part in zip(*neighbours(rows, columns, width), strict=True))
+        place = torch.cat([offset, scale.expand_as(offset)], dim=-1).to(prepared.feat.dtype)
+        tables = prepared.tables or self._tables(prepared, 0, prepared.feat.shape[2], dense=True)
+        return tables, Around(width, rows.nearest * width + columns.nearest, index, place)
 
-    def _logit(
-        self,
-        tables: Tables,
-        width: int,
-        centre: Int[Tensor, "b q"],
-        index: Int[Tensor, "b q"],
-        place: Float[Tensor, "b q 4"],
-    ) -> Float[Tensor, "b q"]:
-        """What weighs the cells `index` of the queries in the cells `centre`."""
-        hidden = _hidden(self.imnet_k, take(tables.key_hidden, index), place)
+    def _weigh(self, tables: Tables, around: Around, value: Float[Tensor, "b kq f"]) -> Float[Tensor, "b k q"]:
+        b, q = around.centre.shape
+        hidden = _hidden(self.imnet_k, take(tables.key_hidden, around.cells), around.place)
         if self.ensemble == "mlp":
-            return self.imnet_k.last(hidden)[..., 0]
-        if tables.logit is None or tables.logit_bias is None:
-            query, key = (take(tables.value, cells)[..., : self.key_dim] for cells in (centre, index))
-            return (query * key).mul_(self.imnet_k.last(hidden)).sum(dim=-1)
-        row = _slot(centre, index, width) * tables.value.shape[1] + torch.minimum(centre, index)
-        return take(tables.logit, row).mul_(hidden).sum(dim=-1) + take(tables.logit_bias, row)[..., 0]
+            logits = self.imnet_k.last(hidden)
+        elif tables.logit is None or tables.logit_bias is None:
+            query = take(tables.value, around.centre)[:, None, :, : self.key_dim]
+            products = query * value[..., : self.key_dim].view(b, -1, q, self.key_dim)
+            logits = (products * self.imnet_k.last(hidden).view_as(products)).sum(dim=-1)
+        else:
+            centre = around.centre.repeat(1, around.cells.shape[1] // q)
+            slot = _slot(centre, around.cells, around.width)
+            row = slot * tables.value.shape[1] + torch.minimum(centre, around.cells)
+            logits = take(tables.logit, row).mul_(hidden).sum(dim=-1) + take(tables.logit_bias, row)[..., 0]
+        return logits.view(b, -1, q).softmax(dim=1)
 
 
 def _slot(one: Int[Tensor, "b q"], other: Int[Tensor, "b q"], width: int) -> Int[Tensor, "b q"]:
@@ -237,7 +242,5 @@ def _rows(image: Float[Tensor, "b c h w"], first: int, end: int, side: int) -> F
 def _hidden(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
     """What reaches the last layer of an MLP, given (and consumed) the features' share of its first."""
     weight = mlp.first.weight[:, -4:].T.to(hidden.dtype)
-    hidden.view(-1, len(weight.T)).addmm_(place.view(-1, 4).to(hidden.dtype), weight).relu_()
-    for layer in mlp.layers[2:-1]:
-        hidden = layer(hidden)
-    return hidden
+    hidden.view(-1, len(weight.T)).addmm_(place.view(-1, 4), weight)
+    return mlp.activate(hidden)

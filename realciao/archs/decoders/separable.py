@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-QUERIES_PER_CHUNK = {"cpu": 2**10}
+QUERIES_PER_CHUNK = {"cpu": 2**9}
 """Queries of a grid decoded at a time, by device: on a CPU, so few that what one layer hands to the next stays in its cache."""
 QUERIES_PER_CHUNK_ELSEWHERE = 2**16
 

@@ -36,7 +36,7 @@ def hidden_table(mlp: MLP, feat: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h
 def after_table(mlp: MLP, hidden: Float[Tensor, "b q d"], rest: Float[Tensor, "b q e"]) -> Float[Tensor, "b q out"]:
     """The MLP's output where `hidden` is the share of the features, from `hidden_table`, and `rest` its other inputs."""
     hidden = hidden + F.linear(rest, mlp.first.weight[:, -rest.shape[-1] :])
-    return mlp.layers[1:](hidden)
+    return mlp.last(mlp.activate(hidden))
 
 
 def filter_table(feat: Float[Tensor, "b c h w"], last: nn.Linear) -> Float[Tensor, "b hw 3d1"]:
