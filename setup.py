@@ -1,4 +1,7 @@
-"""Installs RealCiaoSR: `python -m pip install -c constraints.txt -e .` (add `[dev]` for the tests and the tools)."""
+"""Installs RealCiaoSR: `python -m pip install -c constraints.txt -e .`
+
+Add `[onnx]` to export networks, `[dev]` for the tests and the tools.
+"""
 
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from setuptools import find_packages, setup
 # asks the registry.
 WHEEL = Path(__file__).resolve().parent / "realciao" / "third_party" / "basicsr-1.4.2-py3-none-any.whl"
 BASICSR = f"basicsr @ {WHEEL.as_uri()}" if WHEEL.is_file() else "basicsr==1.4.2"
+
+ONNX = ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.30"]
 
 setup(
     name="realciao",
@@ -40,7 +45,8 @@ setup(
         "setuptools<81",  # basicsr imports distutils, openai-clip (through pyiqa) pkg_resources
     ],
     extras_require={
-        "dev": ["pytest", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
+        "onnx": ONNX,
+        "dev": [*ONNX, "pytest", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
     },
     entry_points={
         "console_scripts": [
@@ -49,6 +55,7 @@ setup(
             "realciao-evaluate = realciao.commands.evaluate:main",
             "realciao-degrade = realciao.commands.degrade:main",
             "realciao-convert-weights = realciao.commands.convert_weights:main",
+            "realciao-export-onnx = realciao.commands.export_onnx:main",
             "realciao-show-attention = realciao.commands.show_attention:main",
         ],
     },

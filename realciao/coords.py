@@ -20,8 +20,7 @@ def scaled_size(size: tuple[int, int], scale: float | tuple[float, float]) -> tu
 
 def make_axis(n: int, device: torch.device | str | None = None) -> Float[Tensor, "n"]:
     """Centres of n pixels along one axis, in [-1, 1], float32."""
-    half = 1 / n
-    return -1 + half + (2 * half) * torch.arange(n, device=device).float()
+    return (1 - n) / n + (2 / n) * torch.arange(n, device=device).float()
 
 
 def make_coord(size: tuple[int, int], device: torch.device | str | None = None) -> Float[Tensor, "h w 2"]:
@@ -37,7 +36,5 @@ def make_cell(size: tuple[int, int], device: torch.device | str | None = None) -
 
 def to_tile(coord: Float[Tensor, "*n 2"], frame: Frame, size: tuple[int, int]) -> Float[Tensor, "*n 2"]:
     """Coordinates of the full image's frame in that of a tile of `size`."""
-    top, left, height, width = frame
-    ratio = coord.new_tensor([height / size[0], width / size[1]])
-    origin = coord.new_tensor([2 * top / size[0], 2 * left / size[1]])
-    return (coord + 1) * ratio - origin - 1
+    axes = zip(coord.unbind(dim=-1), frame[:2], frame[2:], size, strict=True)
+    return torch.stack([(c + 1) * (full / n) - 2 * origin / n - 1 for c, origin, full, n in axes], dim=-1)

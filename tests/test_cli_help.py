@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = [ROOT / "realciao" / "train.py", *sorted((ROOT / "scripts").glob("*.py"))]
-HEAVY = {"torch", "torchvision", "numpy", "scipy", "cv2", "PIL", "skimage", "basicsr", "accelerate", "pyiqa"}
+HEAVY = {"torch", "torchvision", "numpy", "scipy", "cv2", "PIL", "skimage", "basicsr", "accelerate", "pyiqa", "onnx"}
 
 
 def help_of(*arguments: str, cwd: Path) -> tuple[str, set[str]]:

@@ -44,10 +44,11 @@ LAYERS = {
     "stage_run": "archs batch checkpoint data objective optim options registry",
     "rehearsal": "batch data stage_run",
     "trainer": "batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
+    "onnx_export": "archs checkpoint",
     "measuring": "markdown",
     "benchmarks": "measuring archs coords",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "evaluation evaluation_report options",
+    "onnx_export evaluation evaluation_report options",
     "train": "commands options trainer",
     "scripts": "commands",
 }
@@ -55,6 +56,7 @@ LAYERS = {
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
     "accelerate": ("realciao.trainer", "realciao.rehearsal"),
+    "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
 }
 

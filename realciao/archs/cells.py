@@ -5,7 +5,7 @@ A cell is a pixel of the feature map. All of it is float32 and one-dimensional, 
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -46,20 +46,16 @@ def axis_cells(
 
     The neighbours are the cells nearest to coord -/+ a shift. `published` is the released CiaoSR's shift (1 - cell) /
     (n - 1): half a cell at scale 2, less below and more above, so that at odd scales a query on a cell's centre skips
-    that cell. `liif` is LIIF's 1 / n, half a cell at any scale. An axis of one cell has no shift; with `local_size` 1
-    the nearest cell is all there is.
+    that cell. `liif` is LIIF's 1 / n, half a cell at any scale. On an axis of one cell any shift leads to it; with
+    `local_size` 1 the nearest cell is all there is.
     """
     coord, cell = coord.float(), cell.float()
     nearest = nearest_cell(coord, n)
     if local_size == 1:
         neighbour = nearest[None]
     else:
-        if n == 1:
-            shift = torch.zeros_like(cell)
-        elif rule == "published":
-            shift = 1 / ((n - 1) / (1 - cell))
-        else:
-            shift = torch.full_like(cell, 1 / n)
+        gaps = cast(int, torch.sym_max(n - 1, 1))  # not max(): in a graph for all sizes n is a symbol
+        shift = 1 / (gaps / (1 - cell)) if rule == "published" else torch.full_like(cell, 1 / n)
         shifted = torch.stack([coord - shift[:, None] + EPS, coord + shift[:, None] + EPS])
         neighbour = nearest_cell(shifted.clamp(-1 + EPS, 1 - EPS), n)
     return AxisCells(nearest, neighbour, (coord - make_axis(n, coord.device)[neighbour]) * n)
@@ -86,6 +82,11 @@ def in_tile(index: Int[Tensor, "*q"], origin: int, n: int) -> Int[Tensor, "*q"]:
     A query whose cells lie outside the tile is the caller's error, but it must not read other memory.
     """
     return (index - origin).clamp(0, n - 1)
+
+
+def in_cells(cell: Float[Tensor, "b 2"], frame: Frame) -> Float[Tensor, "b 2"]:
+    """Height and width of an HR pixel in the units of the offsets, of which a cell has 2: 2 / s at scale s."""
+    return torch.stack([extent * n for extent, n in zip(cell.unbind(dim=1), frame[2:], strict=True)], dim=1)
 
 
 def neighbours(

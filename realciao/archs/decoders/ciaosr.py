@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from realciao.archs.cells import AxisCells, NeighbourRule, neighbours, tile_cells
+from realciao.archs.cells import AxisCells, NeighbourRule, in_cells, neighbours, tile_cells
 from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
 from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_conv, as_rows, take
@@ -203,7 +203,7 @@ class CiaoSRDecoder(SeparableDecoder):
     ) -> tuple[Tables, Around]:
         """The tables, and which of their rows the queries read."""
         width = prepared.feat.shape[3]
-        scale = (cell * cell.new_tensor(prepared.frame[2:]))[:, None]  # 2 / s, in the units of the offsets
+        scale = in_cells(cell, prepared.frame)[:, None]
         index, offset = (torch.cat(part, dim=1) for part in zip(*neighbours(rows, columns, width), strict=True))
         place = torch.cat([offset, scale.expand_as(offset)], dim=-1).to(prepared.feat.dtype)
         tables = prepared.tables or self._tables(prepared, 0, prepared.feat.shape[2], dense=True)

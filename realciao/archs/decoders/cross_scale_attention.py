@@ -121,12 +121,9 @@ class CrossScaleAttention(nn.Module):
         return down
 
     def _at_scale_by_patches(self, feat: Float[Tensor, "b c h w"], scale: int) -> Float[Tensor, "b c h w"]:
-        """The same by explicit patches and one array of scores: a graph without loops, whose sizes may be unknown.
-
-        Sides of more than `scale` pixels.
-        """
+        """The same by explicit patches and one array of scores: a graph without loops, whose sizes may be unknown."""
         height, width = feat.shape[2:]
-        feat = _reflect_to_multiple(_reflect_to_multiple(feat, 2, scale), 3, scale)
+        feat = pad_to_multiple(feat, scale)
         query, key = (F.unfold(image, 3, padding=1) for image in self._embed(feat, scale))
         value = F.unfold(self.conv_assembly(feat), 3 * scale, stride=scale, padding=scale)
         exact = torch.promote_types(query.dtype, torch.float32)
@@ -145,10 +142,3 @@ def _cuts(size: int, start: int, window: int) -> list[int]:
     first = min(size, window - start % window)
     rest = size - first
     return [first, *[window] * (rest // window), *([rest % window] if rest % window else [])]
-
-
-def _reflect_to_multiple(image: Float[Tensor, "b c h w"], axis: int, multiple: int) -> Float[Tensor, "b c H W"]:
-    """`pad_to_multiple` along one axis of unknown size, larger than `multiple`."""
-    size = image.shape[axis]
-    index = torch.arange((size + multiple - 1) // multiple * multiple, device=image.device)
-    return image.index_select(axis, size - 1 - (index - (size - 1)).abs())

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from realciao.archs.cells import AxisCells, neighbours, tile_cells
+from realciao.archs.cells import AxisCells, in_cells, neighbours, tile_cells
 from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import filter_table, filtered, take
 from realciao.archs.mlp import MLP, Width, Widths
@@ -66,7 +66,7 @@ class ITSRNDecoder(SeparableDecoder):
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "b q 3"]:
         dtype = prepared.filters.dtype
-        scale = (cell * cell.new_tensor(prepared.frame[2:]))[:, None].to(dtype)  # 2 / s, in the units of the offsets
+        scale = in_cells(cell, prepared.frame)[:, None].to(dtype)
         colours = []
         for index, offset in neighbours(rows, columns, prepared.size[1]):
             offset = offset.to(dtype)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from realciao.archs.cells import AxisCells, area_weights, neighbours, tile_cells
+from realciao.archs.cells import AxisCells, area_weights, in_cells, neighbours, tile_cells
 from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import after_table, hidden_table, take
 from realciao.archs.mlp import MLP, Widths
@@ -56,7 +56,7 @@ class LIIFDecoder(SeparableDecoder):
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "b q 3"]:
         dtype = prepared.hidden.dtype
-        scale = (cell * cell.new_tensor(prepared.frame[2:]))[:, None].to(dtype)  # 2 / s, in the units of the offsets
+        scale = in_cells(cell, prepared.frame)[:, None].to(dtype)
         exact = torch.promote_types(dtype, torch.float32)
         weights = area_weights(rows.offset.to(exact), columns.offset.to(exact))
         colours = []

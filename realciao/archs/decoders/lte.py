@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from realciao.archs.cells import AxisCells, area_weights, neighbours, tile_cells
+from realciao.archs.cells import AxisCells, area_weights, in_cells, neighbours, tile_cells
 from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_rows, take
 from realciao.archs.mlp import MLP, Width, Widths
@@ -68,7 +68,7 @@ class LTEDecoder(SeparableDecoder):
     ) -> Float[Tensor, "b q 3"]:
         dtype = prepared.texture.dtype
         exact = torch.promote_types(dtype, torch.float32)  # for the waves' arguments
-        scale = cell * cell.new_tensor(prepared.frame[2:])  # 2 / s, in the units of the offsets
+        scale = in_cells(cell, prepared.frame)
         phase = math.pi * self.phase(scale.to(self.phase.weight.dtype))[:, None].to(exact)
         weights = area_weights(rows.offset.to(exact), columns.offset.to(exact))
         d = self.coef.out_channels

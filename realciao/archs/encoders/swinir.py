@@ -120,8 +120,8 @@ def _shift_mask(x: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "n ss s
     bottom = torch.arange(height, device=x.device) >= height - size // 2
     right = torch.arange(width, device=x.device) >= width - size // 2
     side = _window((2 * bottom[:, None] + right)[None, :, :, None], size)
-    mask = torch.zeros(len(side), size**2, size**2, dtype=x.dtype, device=x.device)
-    return mask.masked_fill(side != side.transpose(1, 2), -math.inf)
+    joined = side != side.transpose(1, 2)
+    return torch.zeros(joined.shape, dtype=x.dtype, device=x.device).masked_fill(joined, -math.inf)
 
 
 def _reach_px(depths: Sequence[int], window: int, conv_px: int) -> int:

@@ -1,0 +1,42 @@
+"""Writes the network of a weights file as ONNX: OUT_encoder.onnx and OUT_query.onnx, for images of any size and any scale.
+
+The first runs once an image, the second once for each chunk of output pixels; realciao/onnx_export.py shows how, in ten lines.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from realciao.commands import Parser, command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = Parser(prog="export_onnx.py", description=__doc__)
+    add = parser.add_argument
+    add("weights", metavar="WEIGHTS", help="real, classical, or a .safetensors file that training wrote")
+    add("output", type=Path, metavar="OUT", help="the files' path without _encoder.onnx and _query.onnx")
+    add("--overwrite", action="store_true", help="replace the files if they exist")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; exit status 2 when the weights cannot be read, ONNX is not installed or the files cannot be written."""
+    args = build_parser().parse_args(argv)
+    from realciao.checkpoint import load_weights, read_header
+    from realciao.errors import UserError
+    from realciao.inference import find_weights
+    from realciao.onnx_export import check_packages, export_onnx, onnx_path
+
+    for part in ("encoder", "query"):
+        path = onnx_path(args.output, part)
+        if path.exists() and not args.overwrite:
+            raise UserError(f"{path}: is there already; --overwrite replaces it")
+    check_packages()
+    weights = find_weights(args.weights)
+    header = read_header(weights)
+    notes = {key: header[key] for key in header.keys() - {"format", "spec"}}
+    for path in export_onnx(load_weights(weights), args.output, **notes):
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return 0

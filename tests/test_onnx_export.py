@@ -1,0 +1,193 @@
+"""Exported pairs in onnxruntime against the network itself, at sizes that the export never saw."""
+
+import functools
+import json
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+import realciao.onnx_export
+from realciao.archs import build_network
+from realciao.checkpoint import load_weights, save_weights
+from realciao.commands.export_onnx import main
+from realciao.coords import make_cell, make_coord
+from realciao.onnx_export import export_onnx, onnx_path
+
+ENCODERS: dict[str, dict[str, Any]] = {
+    "EDSR": {"type": "EDSREncoder", "num_feat": 4, "num_block": 1},
+    "RDN": {"type": "RDNEncoder", "num_feat": 4, "num_block": 1, "num_layer": 2, "growth": 2},
+    "SwinIR": {"type": "SwinIREncoder", "embed_dim": 4, "depths": [2], "num_heads": [2], "window_size": 4},
+    "Small": {"type": "SmallEncoder", "num_feat": 6, "num_block": 1, "out_feat": 4},
+    "Trunk": {
+        "type": "TrunkEncoder",
+        "network": {
+            "type": "RRDBNet",
+            "num_in_ch": 3,
+            "num_out_ch": 3,
+            "num_feat": 4,
+            "num_block": 1,
+            "num_grow_ch": 2,
+        },
+    },
+    "Identity": {"type": "IdentityEncoder"},
+}
+CIAOSR = {"type": "CiaoSRDecoder", "hidden": [6]}
+DECODERS: dict[str, dict[str, Any]] = {
+    "CiaoSR": {**CIAOSR, "non_local_scales": [2, 3, 4]},
+    "CiaoSR local": {**CIAOSR, "non_local_scales": []},
+    "CiaoSR one scale": {**CIAOSR, "non_local_scales": [2]},
+    "CiaoSR one cell": {**CIAOSR, "non_local_scales": [2], "local_size": 1},
+    "CiaoSR no unfold": {**CIAOSR, "non_local_scales": [2], "feat_unfold": False},
+    "CiaoSR mlp": {**CIAOSR, "non_local_scales": [2], "ensemble": "mlp"},
+    "CiaoSR liif": {**CIAOSR, "non_local_scales": [], "neighbours": "liif"},
+    "LIIF": {"type": "LIIFDecoder", "hidden": [6]},
+    "LTE": {"type": "LTEDecoder", "hidden_dim": 8, "hidden": [6]},
+    "MetaSR": {"type": "MetaSRDecoder", "hidden": 6},
+    "ITSRN": {"type": "ITSRNDecoder", "hidden": [6], "position_hidden": 4},
+    "PixelShuffle": {"type": "PixelShuffleDecoder", "scale": 3, "num_feat": 4},
+    "Bicubic": {"type": "BicubicDecoder"},
+}
+PAIRS = [
+    ("SwinIR", "CiaoSR"),
+    ("EDSR", "LIIF"),
+    ("RDN", "LTE"),
+    ("Small", "MetaSR"),
+    ("Trunk", "ITSRN"),
+    ("EDSR", "PixelShuffle"),
+    ("Identity", "Bicubic"),
+]
+# size, batch, size of the result: odd, tall, with queries on the borders of cells (1.5, 2.5), of one window, of one pixel
+SIZES = [
+    ((5, 7), 2, (13, 11)),
+    ((19, 9), 1, (48, 14)),
+    ((3, 6), 1, (9, 18)),
+    ((1, 1), 1, (2, 3)),
+    ((8, 2), 3, (8, 7)),
+]
+
+
+def make_net(encoder: str, decoder: str) -> Any:
+    torch.manual_seed(0)
+    res = decoder not in ("PixelShuffle", "Bicubic")
+    net = build_network({"type": "CiaoSR", "encoder": ENCODERS[encoder], "decoder": DECODERS[decoder], "res": res})
+    with torch.no_grad():  # a trained network's biases and slopes are not zero and one
+        for parameter in net.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    return net.eval()
+
+
+@functools.cache
+def exported(encoder: str, decoder: str) -> tuple[Any, dict[str, Any], dict[str, bytes]]:
+    """A network out of its own file, its pair's sessions, and their files."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_weights(make_net(encoder, decoder), Path(folder, "net.safetensors"))
+        net = load_weights(Path(folder, "net.safetensors"))
+        paths = export_onnx(net, Path(folder, "net"), licence="none")
+        assert set(paths) == set(Path(folder).glob("*.onnx"))
+        files = {path.stem.removeprefix("net_"): path.read_bytes() for path in paths}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return net, {name: onnxruntime.InferenceSession(file, options) for name, file in files.items()}, files
+
+
+@torch.no_grad()
+def errors(encoder: str, decoder: str) -> list[float]:
+    """Largest difference to the network, for each of SIZES."""
+    net, pair, _ = exported(encoder, decoder)
+    names = [output.name for output in pair["encoder"].get_outputs()]
+    found = []
+    for (height, width), batch, size in SIZES:
+        lq = torch.rand(batch, 3, height, width)
+        scale = DECODERS[decoder].get("scale")
+        size = (scale * height, scale * width) if scale else size
+        coord = make_coord(size).repeat(batch, 1, 1, 1)
+        # every sample with a cell of its own, where the decoder allows
+        cell = make_cell(size) * (1 if scale else 1 - 0.2 * torch.arange(batch)[:, None])
+        kept = dict(zip(names, pair["encoder"].run(None, {"lq": lq.numpy()}), strict=True))
+        [rgb] = pair["query"].run(None, {**kept, "coord": coord.numpy(), "cell": cell.expand(batch, 2).numpy()})
+        expected = net(lq, coord, cell.expand(batch, 2))
+        assert rgb.shape == tuple(expected.shape)
+        found.append(float(np.abs(rgb - expected.numpy()).max()))
+    return found
+
+
+@pytest.mark.parametrize(("encoder", "decoder"), PAIRS)
+def test_a_pair_gives_the_networks_colours_at_every_size(encoder: str, decoder: str) -> None:
+    assert max(errors(encoder, decoder)) <= 1e-5
+
+
+def test_the_ten_lines_of_the_documentation_upscale_a_whole_image(tmp_path: Path) -> None:
+    net, _, files = exported("SwinIR", "CiaoSR")
+    for name, file in files.items():
+        (tmp_path / f"net_{name}.onnx").write_bytes(file)
+    paragraphs = str(realciao.onnx_export.__doc__).split("\n\n")
+    code = "\n\n".join(textwrap.dedent(text) for text in paragraphs if text.startswith("    "))
+    scope: dict[str, Any] = {"onnxruntime": onnxruntime, "np": np}
+    exec(code.replace("NAME", str(tmp_path / "net")), scope)
+    lq = torch.rand(2, 3, 9, 11)
+    for size in ((13, 27), (72, 22)):  # one band of rows, and two
+        image = scope["upscale"](lq.numpy(), *size)
+        np.testing.assert_allclose(image, net.upscale(lq, size).numpy(), rtol=0, atol=1e-5)
+
+
+def test_the_files_say_what_they_are_and_nothing_of_the_machine() -> None:
+    net, pair, files = exported("SwinIR", "CiaoSR")
+    for part, session in pair.items():
+        said = json.loads(session.get_modelmeta().custom_metadata_map["realciao"])
+        assert said == {"part": part, "spec": json.loads(json.dumps(net.spec)), "licence": "none"}
+        assert b"/" + Path(torch.__file__).parts[1].encode() + b"/" not in files[part]
+        assert Path(__file__).parents[1].name.encode() + b"/realciao" not in files[part]
+    assert [axis for axis in pair["encoder"].get_inputs()[0].shape] == ["b", 3, "h", "w"]
+    assert {i.name: i.shape for i in pair["query"].get_inputs()}["coord"] == ["b", "hq", "wq", 2]
+    assert pair["query"].get_outputs()[0].shape == ["b", 3, "hq", "wq"]
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def test_the_command_writes_both_files_and_keeps_the_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_weights(make_net("Identity", "Bicubic"), tmp_path / "net.safetensors", licence="CC0")
+    assert run(tmp_path / "net.safetensors", tmp_path / "made" / "v1.2") == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert [line.split(": ")[0] for line in said.out.splitlines()] == [
+        str(tmp_path / "made" / f"v1.2_{part}.onnx") for part in ("encoder", "query")
+    ]
+    session = onnxruntime.InferenceSession(tmp_path / "made" / "v1.2_query.onnx")
+    assert json.loads(session.get_modelmeta().custom_metadata_map["realciao"])["licence"] == "CC0"
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert run(*arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_what_cannot_be_exported_is_one_line_and_leaves_no_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, out = tmp_path / "net.safetensors", tmp_path / "net"
+    assert "no such" in refusal(capsys, weights, out) or "do not come" in refusal(capsys, weights, out)
+    save_weights(make_net("EDSR", "LIIF"), weights)
+    (tmp_path / "net_query.onnx").write_text("mine")
+    assert "net_query.onnx: is there already; --overwrite" in refusal(capsys, weights, out)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else name)
+    assert ".[onnx]" in refusal(capsys, weights, out, "--overwrite")
+    assert (tmp_path / "net_query.onnx").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_files_are_named_beside_each_other() -> None:
+    assert onnx_path("a.b/net", "query") == onnx_path("a.b/net.onnx", "query") == Path("a.b/net_query.onnx")
