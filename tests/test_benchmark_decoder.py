@@ -168,6 +168,13 @@ def test_the_memory_formula_bounds_a_small_image() -> None:
     assert tables < peak <= memory.formula(net, Case(20, memory.SCALE), threads=1)
 
 
+def test_a_device_that_is_not_there_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["decoder", "--device", "nowhere"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: --device nowhere: cannot be used")
+
+
 def test_the_whole_benchmark_runs_on_tiny_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,8 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from realciao.errors import UserError
+
 if TYPE_CHECKING:
     from realciao.measuring.report import Table
 
@@ -20,7 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the benchmark's options."""
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
-    add("--encoders", nargs="+", choices=ENCODERS, default=ENCODERS, help="default: all; scaling takes the first")
+    add(
+        "--encoders",
+        nargs="+",
+        choices=ENCODERS,
+        default=ENCODERS,
+        help="default: all; scaling and training take the first",
+    )
     add("--sizes", nargs="+", type=_natural, default=[48, 96, 192], metavar="PX", help="edges of the LR image")
     add("--scales", nargs="+", type=_natural, default=[2, 4, 8], metavar="S")
     every = "time only so many chunks of the plain form too, and extrapolate (default: all)"
@@ -39,6 +47,10 @@ def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterat
     """Measures part by part."""
     import torch
 
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {args.device}: cannot be used ({str(error).partition('. ')[0]})") from error
     torch.set_num_threads(args.threads)
     args.clock = args.clock or ("cpu" if args.threads == 1 and args.device == "cpu" else "wall")
     parts = {name: importlib.import_module(f"{__name__}.{name}") for name in args.parts}

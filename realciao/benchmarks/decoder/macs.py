@@ -29,7 +29,7 @@ WAYS = {
 
 def cost(args: argparse.Namespace) -> float:
     """Of all tables."""
-    return sum(_cost(args, encoder, way, case) for encoder in args.encoders for way in WAYS for case in _cases(args))
+    return sum(_cost(encoder, way, case) for encoder in args.encoders for way in WAYS for case in _cases(args))
 
 
 def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iterator[Table]:
@@ -43,7 +43,7 @@ def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iter
                 rows.append(_row(case, way, macs, 1, net))
                 if way == "plain":
                     rows.append(_row(case, "published", macs, case.chunks, net))
-                done(_cost(args, encoder, way, case), f"macs: {encoder} x{case.scale} {way}")
+                done(_cost(encoder, way, case), f"macs: {encoder} x{case.scale} {way}")
         yield Table("macs", f"Multiply-accumulates an output pixel, {encoder}, {min(args.sizes)} px LR", rows, NOTE)
 
 
@@ -65,9 +65,8 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     return [Case(min(args.sizes), scale) for scale in args.scales]
 
 
-def _cost(args: argparse.Namespace, encoder: str, way: str, case: Case) -> float:
-    net = make_net(args, encoder, WAYS[way])
-    return guess(net, case, "plain" if way == "plain" else "ours", case.chunks)
+def _cost(encoder: str, way: str, case: Case) -> float:
+    return guess(encoder, WAYS[way], case, way, case.chunks)
 
 
 def _count(args: argparse.Namespace, net: Any, way: str, case: Case) -> Macs:

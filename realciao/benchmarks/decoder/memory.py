@@ -30,7 +30,7 @@ MODES: dict[str, dict[str, Any]] = {"off": {"non_local_scales": []}, "global": {
 
 def cost(args: argparse.Namespace) -> float:
     """Of all tables."""
-    return sum(_cost(args, *row) for row in _rows(args))
+    return sum(_cost(*row) for row in _rows(args))
 
 
 def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iterator[Table]:
@@ -38,7 +38,7 @@ def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iter
     rows: list[dict[str, Figure]] = []
     for encoder, mode, side in _rows(args):
         rows.append(_measure(args, encoder, mode, side))
-        done(_cost(args, encoder, mode, side), f"memory: {encoder}, non-local {mode}, {side} x{SCALE}")
+        done(_cost(encoder, mode, side), f"memory: {encoder}, non-local {mode}, {side} x{SCALE}")
     yield Table("memory", f"Peak memory of an image at x{SCALE}, MiB", rows, NOTE)
 
 
@@ -66,9 +66,8 @@ def _rows(args: argparse.Namespace) -> list[tuple[str, str, int]]:
     return [(encoder, mode, side) for encoder in args.encoders for mode in MODES for side in args.sizes]
 
 
-def _cost(args: argparse.Namespace, encoder: str, mode: str, side: int) -> float:
-    net = make_net(args, encoder, **MODES[mode])
-    return guess(net, Case(side, SCALE), "ours")
+def _cost(encoder: str, mode: str, side: int) -> float:
+    return guess(encoder, "CiaoSR", Case(side, SCALE), "ours", non_local=mode != "off")
 
 
 def _measure(args: argparse.Namespace, encoder: str, mode: str, side: int) -> dict[str, Figure]:

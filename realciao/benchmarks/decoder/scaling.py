@@ -25,8 +25,7 @@ def cases(args: argparse.Namespace) -> list[Case]:
 
 def cost(args: argparse.Namespace) -> float:
     """Of all tables."""
-    nets = _nets(args)
-    return args.rounds * sum(guess(nets[mode], case, "ours") for mode in nets for case in _of(mode, args))
+    return args.rounds * sum(_cost(args, mode, case) for mode in _nets(args) for case in _of(mode, args))
 
 
 def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iterator[Table]:
@@ -41,7 +40,8 @@ def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iter
             spreads.append({"non-local": mode, "spread": max(each) / min(each) - 1})
     encoder = args.encoders[0]
     yield Table("scaling", f"Seconds an output megapixel at x{SCALE}, {encoder}", rows)
-    yield Table("scaling", f"Their spread, most over least ({args.clock})", spreads)
+    if spreads:
+        yield Table("scaling", f"Their spread, most over least ({args.clock})", spreads)
     targets = judge(SCALING_TARGETS, spreads)
     if targets:
         yield Table("scaling", "Targets", targets)
@@ -60,6 +60,11 @@ def _of(mode: str, args: argparse.Namespace) -> list[Case]:
     return [case for case in cases(args) if mode != GLOBAL or case.side <= GLOBAL_UP_TO_PX]
 
 
+def _cost(args: argparse.Namespace, mode: str, case: Case) -> float:
+    window = WINDOW_PX if mode == WINDOWS else None
+    return guess(args.encoders[0], "CiaoSR", case, "ours", non_local=mode != OFF, window=window)
+
+
 def _measure(
     args: argparse.Namespace, mode: str, net: Any, done: Callable[[float, str], None]
 ) -> list[dict[str, Figure]]:
@@ -72,7 +77,7 @@ def _measure(
         return laps
 
     def tell(side: str) -> None:
-        done(guess(net, at[side], "ours"), f"scaling: non-local {mode}, {side} x{SCALE}")
+        done(_cost(args, mode, at[side]), f"scaling: non-local {mode}, {side} x{SCALE}")
 
     turns = {side: partial(turn, case) for side, case in at.items()}
     laps = interleave(turns, args.rounds, tell)

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -99,16 +99,41 @@ def plain_baseline(name: str, net: Any, lq: Float[Tensor, "1 3 h w"], case: Case
     return image.flatten(2)[0].T
 
 
-def guess(net: Any, case: Case, way: str, chunks: int = 1) -> float:
-    """Roughly the multiply-accumulates of a way, for an estimate of the time left."""
-    decoder = net.decoder
-    attention = getattr(decoder, "cs_attn", None)
-    count = partial(sum, start=0.0)
-    weights = count(p.numel() for name, p in decoder.named_parameters() if not name.startswith("cs_attn"))
-    work = case.side**2 * count(p.numel() for p in net.encoder.parameters())
-    queries = case.queries if way in ("ours", "baseline") else min(case.queries, chunks * CHUNK)
-    work += queries * weights * (2.0 if way == "ours" else 3.5)
-    if attention is not None:
-        pairs = net.encoder.out_dim * case.side**4 * count(1 / s**2 for s in attention.scales)
-        work += pairs * {"ours": 4.5, "plain": 40.5}.get(way, 40.5 * chunks)
+def guess(
+    encoder: str,
+    network: str,
+    case: Case,
+    way: str,
+    chunks: int = 1,
+    non_local: bool = True,
+    window: int | None = None,
+) -> float:
+    """Roughly the multiply-accumulates of a way, for an estimate of the time left.
+
+    Args:
+        way: "ours"; "plain", "published" or "rule", which do so many `chunks`; else a baseline.
+        non_local: whether the network has its attention, where it has one.
+        window: of the attention, in pixels; None for the whole image.
+    """
+    weights = _weights(encoder, network)
+    queries = min(case.queries, chunks * CHUNK) if way in ("plain", "published", "rule") else case.queries
+    work = case.side**2 * weights.encoder + queries * weights.decoder * (2.0 if way == "ours" else 3.5)
+    if non_local:
+        pairs = case.side**2 * min(case.side, window or case.side) ** 2 / 4
+        work += weights.attention * pairs * {"ours": 4.5, "plain": 40.5}.get(way, 40.5 * chunks)
     return work
+
+
+class _Weights(NamedTuple):
+    encoder: int
+    decoder: int
+    attention: int
+    """Channels that the non-local attention reads; 0 without."""
+
+
+@cache
+def _weights(encoder: str, network: str) -> _Weights:
+    net = make_net(argparse.Namespace(device="cpu", dtype="float32"), encoder, network)
+    decoder = sum(p.numel() for name, p in net.decoder.named_parameters() if not name.startswith("cs_attn"))
+    attention = net.encoder.out_dim if hasattr(net.decoder, "cs_attn") else 0
+    return _Weights(sum(p.numel() for p in net.encoder.parameters()), decoder, attention)
