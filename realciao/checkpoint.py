@@ -1,7 +1,9 @@
 """Files that outlive a process: weights (safetensors that describe their own network) and the state of a run."""
 
 import json
+import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ def read_header(path: str | Path) -> dict[str, Any]:
             f"{path}: not a whole safetensors file ({error}); "
             "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
         ) from error
-    except (KeyError, json.JSONDecodeError) as error:
+    except (KeyError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(
             f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "
             "a released CiaoSR is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
@@ -88,7 +90,12 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: no such checkpoint")
     try:
         is_safetensors = path.suffix == ".safetensors"
-        data: Any = safetensors.torch.load_file(path) if is_safetensors else torch.load(path, "cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):
+            data: Any = (
+                safetensors.torch.load_file(path) if is_safetensors else torch.load(path, "cpu", weights_only=True)
+            )
+    except pickle.UnpicklingError as error:  # torch's words advise to read it nevertheless
+        raise UserError(f"{path}: holds more than tensors (code, perhaps) and is not read, or is damaged") from error
     except Exception as error:  # torch raises whatever the damage leads to
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: not a checkpoint of tensors alone ({reason})") from error
@@ -96,7 +103,11 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         data = data[key] if isinstance(data, dict) and isinstance(data.get(key), dict) else data
     if not isinstance(data, dict) or not any(isinstance(value, torch.Tensor) for value in data.values()):
         raise UserError(f"{path}: holds no tensors by name")
-    return {name: value for name, value in data.items() if isinstance(value, torch.Tensor)}
+    tensors = {str(name): value for name, value in data.items() if isinstance(value, torch.Tensor)}
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
+            raise UserError(f"{path}: '{name}' is no ordinary tensor of real numbers")
+    return tensors
 
 
 def save_state(state: dict[str, Any], folder: Path) -> None:

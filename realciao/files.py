@@ -20,6 +20,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         UserError: the file cannot be written; any OSError of the block counts as that.
     """
     path = Path(path)
+    if not path.name:
+        raise UserError(f"'{path}': no name of a file to write")
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

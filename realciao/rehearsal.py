@@ -1,16 +1,25 @@
 """One step of a stage before the run: what a spec's class accepts may still fail at its first use."""
 
 import traceback
-from typing import cast
+from itertools import islice
+from typing import Any, cast
 
+import numpy as np
+import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from torch.utils.data import default_collate
 
 from realciao.batch import TrainBatch
-from realciao.data import SampleIndex
+from realciao.coords import make_axis, make_cell
+from realciao.data import SampleIndex, ValSet
 from realciao.errors import OptionError, UserError
+from realciao.image import to_tensor
 from realciao.stage_run import StageRun, Weights
+
+VALIDATED = 4
+"""Images of a validation set that are tried."""
+CORNER_PX = 16
 
 
 def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | None) -> None:
@@ -25,15 +34,36 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
     samples = [stage_run.dataset[SampleIndex(draw, step=0)] for draw in range(2)]
     batch = cast(TrainBatch, send_to_device(default_collate(samples), accelerator.device))
     try:
-        stage_run.step(batch, -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
-    except UserError:
+        losses = stage_run.step(batch, -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
+        for name, loss in losses.items():
+            if not loss.isfinite():
+                raise OptionError(stage_run.where, f"the first step's {name} is {loss.item()}")
+    except OptionError:
         raise
     except Exception as error:  # a class of any library may fail in any way
-        first_line = str(error).strip().partition("\n")[0]
-        problem = f"its first step fails: {type(error).__name__}: {first_line}"
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        problem = f"its first step fails: {kind}{str(error).strip().partition(chr(10))[0]}"
         raise OptionError(_culprit(stage_run, error), problem) from error
     finally:
         accelerator.free_memory()
+
+
+@torch.inference_mode()
+def rehearse_validation(net: Any, val_set: ValSet, where: str) -> None:
+    """Decodes a pixel of a corner of the first few images: enough to know whether the network makes such sizes.
+
+    Raises:
+        OptionError: it does not, at the path of the validation set.
+    """
+    for item in islice(val_set, VALIDATED):
+        corner = to_tensor(np.ascontiguousarray(item["lq"][:CORNER_PX, :CORNER_PX]))
+        height, width = item["lq"].shape[:2]
+        prepared = net.prepare(corner, frame=(0, 0, height, width))
+        ys, xs = (make_axis(n)[:1] for n in item["size"])
+        try:
+            net.query_grid(prepared, ys, xs, make_cell(item["size"])[None])
+        except UserError as error:
+            raise OptionError(where, f"{item['name']}: {error}") from error
 
 
 def _culprit(stage_run: StageRun, error: Exception) -> str:

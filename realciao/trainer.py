@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch import Tensor
 
+from realciao.archs import build_network
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_state, save_state, save_weights
 from realciao.comparison import compare, read_photo
@@ -24,7 +25,7 @@ from realciao.errors import OptionError, UserError
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage
 from realciao.progress import Progress
-from realciao.rehearsal import rehearse
+from realciao.rehearsal import rehearse, rehearse_validation
 from realciao.run_folder import RunFolder
 from realciao.stage_run import StageRun, Weights
 from realciao.validation import means, score_network
@@ -62,12 +63,15 @@ class Trainer:
         with _held_back() as self._said_while_building:
             # read now: the run that is overwritten may be the one that they come from
             self.pretrained = Weights.read(file) if (file := options.path.pretrain_network_g) else None
-            for index in range(len(options.stages)):
-                rehearse(StageRun(options, index), self.accelerator, self.pretrained if index == 0 else None)
             self.val_sets = {
                 val.name: build_val_set(val.dataset, f"datasets.val.{i}", seed=options.manual_seed)
                 for i, val in enumerate(options.datasets.val)
             }
+            for index in range(len(options.stages)):
+                rehearse(StageRun(options, index), self.accelerator, self.pretrained if index == 0 else None)
+            net = build_network(options.network_g).eval()
+            for i, val_set in enumerate(self.val_sets.values()):
+                rehearse_validation(net, val_set, f"datasets.val.{i}")
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
         if options.compare:
             read_photo(options.compare)

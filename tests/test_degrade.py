@@ -142,3 +142,20 @@ def test_a_file_that_is_no_plan_is_refused(photos: Path, tmp_path: Path, capsys,
     (tmp_path / "plan.json").write_text(text)
     assert _run("-i", photos, "-o", tmp_path / "out", "--replay", tmp_path / "plan.json") == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("step", "change"),
+    [(0, {"sigma_px": []}), (0, {"kernel_size": 10**12}), (9, {"kernel_size": 0}), (9, {"kernel_size": -1})],
+)
+def test_an_edited_plan_that_cannot_be_applied_is_one_line(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], step: int, change: dict[str, object]
+) -> None:
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "--pipeline", "realesrgan", "--scale", "2") == 0
+    plan = json.loads((tmp_path / "out" / "a.json").read_text())
+    plan["steps"][step] |= change
+    edited = tmp_path / "edited.json"
+    edited.write_text(json.dumps(plan))
+    capsys.readouterr()
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "again", "--replay", edited) != 0
+    assert f"steps.{step}" in capsys.readouterr().err

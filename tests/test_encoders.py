@@ -287,7 +287,7 @@ def test_the_spec_of_a_trunk_names_the_defaults_of_its_network() -> None:
         ({**TINY["SwinIR"], "num_heads": [3, 1]}, "", "multiple of every entry of num_heads"),
         ({**TINY["SwinIR"], "window_size": 5}, "", "must be even"),
         ({**TINY["SwinIR"], "resi_connection": "2conv"}, "resi_connection", "2conv"),
-        ({**TINY["RDN"], "num_block": 0}, "", "must be 1 or more"),
+        ({**TINY["RDN"], "num_block": 0}, "num_block", "expected int >= 1"),
         ({"type": "TrunkEncoder", "network": {"type": "RRDBNe"}}, "network.type", "did you mean 'RRDBNet'"),
         ({"type": "TrunkEncoder", "network": {"type": "RRDBNet", "num_in_ch": 3}}, "network.num_out_ch", "is missing"),
         (

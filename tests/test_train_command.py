@@ -53,7 +53,11 @@ def test_a_run_and_its_refused_repetition(tmp_path: Path, capsys: pytest.Capture
         ("stages.1.network_d.num_in_ch=4", "stages.1.network_d"),
         ("stages.1.network_d={type: VGGStyleDiscriminator, num_in_ch: 3, num_feat: 4}", "stages.1.network_d"),
         ("network_g={type: EDSR, num_in_ch: 3, num_out_ch: 3}", "network_g.type"),
-        ("network_g.encoder.num_feat=0", "network_g.encoder"),
+        ("network_g.encoder.num_feat=0", "network_g.encoder.num_feat"),
+        ("network_g.encoder={type: SwinIREncoder, drop_path: 2}", "network_g.encoder.drop_path"),
+        ("network_g.rgb_std=[0, 0, 0]", "network_g.rgb_std"),
+        ("network_g.decoder={non_local_scales: [2], nonlocal_window: 3}", "network_g.decoder.nonlocal_window"),
+        ("network_g.decoder={type: PixelShuffleDecoder, scale: 4}", "network_g.decoder"),
         ("datasets.val.0.scales=[.nan]", "datasets.val.0.scales.0"),
     ],
 )
@@ -66,6 +70,16 @@ def test_what_fails_only_when_it_is_used_is_found_before_the_run_at_its_path(
     assert f": {path}: " in said
     assert said.count("\n") == 1
     assert not (tmp_path / "experiments").exists()
+
+
+def test_a_validation_set_that_the_network_cannot_make_is_found_before_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fixed = ["scale_range=[4, 4]", "network_g.decoder={type: PixelShuffleDecoder, scale: 4}"]
+    assert run("-opt", str(write_options(tmp_path)), "--dry_run", "--set", *fixed) == 2  # it has scales: [2]
+    said = capsys.readouterr().err
+    assert ": datasets.val.0: photo_0_x2: the network upscales by 4" in said
+    assert run("-opt", str(write_options(tmp_path)), "--dry_run", "--set", *fixed, "datasets.val.0.scales=[4]") == 0
 
 
 def test_a_dry_run_makes_the_steps_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

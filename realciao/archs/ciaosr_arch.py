@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from realciao.coords import Frame, make_axis, make_cell, to_tile
+from realciao.errors import OptionError
 from realciao.registry import ARCH_REGISTRY, build, complete
 
 QUERIES_PER_BAND = 2**16
@@ -51,6 +52,8 @@ class CiaoSR(nn.Module):
         rgb_std: tuple[float, float, float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
+        if min(rgb_std) <= 0:
+            raise OptionError("rgb_std", f"must be above 0, got {list(rgb_std)}")
         self.mean: Tensor
         self.std: Tensor
         self.encoder: Any = build(ARCH_REGISTRY, encoder, "encoder")

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from msgspec import Meta
 from torch import Tensor, nn
 
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Width: TypeAlias = Annotated[int, Meta(ge=1)]
 Widths: TypeAlias = Annotated[tuple[Width, ...], Meta(min_length=1)]
 """Widths of the hidden layers, as a constructor's argument: a spec with none, or with one below 1, is refused at its key."""

@@ -3,6 +3,7 @@
 import argparse
 import functools
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -35,6 +36,12 @@ def command(main: Main) -> Callable[..., NoReturn]:
         except UserError as error:
             # an error that a loader's worker met arrives with the worker's traceback before it
             print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            status = 2
+        except BrokenPipeError:  # whoever read the output has gone; the interpreter must not try to flush it either
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            status = 1
+        except (OSError, MemoryError) as error:
+            print(f"error: {' '.join(str(error).split()) or 'out of memory'}", file=sys.stderr)
             status = 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -86,7 +86,7 @@ def _replay(path: Path) -> MakePlan:
         check_plan(plan)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: is not JSON ({error})") from error
     except RecipeError as error:
         raise UserError(f"{path}: {error}") from error

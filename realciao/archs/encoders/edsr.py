@@ -5,6 +5,7 @@ from basicsr.archs.arch_util import ResidualBlockNoBN, make_layer
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from realciao.archs.mlp import Count, Width
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -17,10 +18,8 @@ class EDSREncoder(nn.Module):
 
     multiple = 1
 
-    def __init__(self, num_feat: int = 64, num_block: int = 16, res_scale: float = 1.0) -> None:
+    def __init__(self, num_feat: Width = 64, num_block: Count = 16, res_scale: float = 1.0) -> None:
         super().__init__()
-        if num_feat < 1 or num_block < 0:
-            raise ValueError(f"num_feat must be at least 1 and num_block 0, got {num_feat} and {num_block}")
         self.out_dim = num_feat
         self.reach_px = 2 * num_block + 2
         self.conv_first = nn.Conv2d(3, num_feat, 3, padding=1)

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from realciao.archs.mlp import Width
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -40,10 +41,8 @@ class RDNEncoder(nn.Module):
 
     multiple = 1
 
-    def __init__(self, num_feat: int = 64, num_block: int = 16, num_layer: int = 8, growth: int = 64) -> None:
+    def __init__(self, num_feat: Width = 64, num_block: Width = 16, num_layer: Width = 8, growth: Width = 64) -> None:
         super().__init__()
-        if min(num_block, num_layer) < 1:
-            raise ValueError(f"num_block and num_layer must be 1 or more, got {num_block} and {num_layer}")
         self.out_dim = num_feat
         self.reach_px = num_block * num_layer + 3  # 3x3 convolutions from the image to the map
         self.sfe1 = nn.Conv2d(3, num_feat, 3, padding=1)

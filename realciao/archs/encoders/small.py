@@ -5,6 +5,7 @@ from basicsr.archs.arch_util import ResidualBlockNoBN
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from realciao.archs.mlp import Count, Width
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -29,7 +30,7 @@ class SmallEncoder(nn.Module):
 
     multiple = 1
 
-    def __init__(self, num_feat: int = 24, num_block: int = 8, out_feat: int | None = None) -> None:
+    def __init__(self, num_feat: Width = 24, num_block: Count = 8, out_feat: Width | None = None) -> None:
         super().__init__()
         self.out_dim = out_feat or num_feat
         self.reach_px = 2 * num_block + 2

@@ -3,13 +3,15 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from basicsr.archs.swinir_arch import SwinIR
 from jaxtyping import Float
+from msgspec import Meta
 from torch import Tensor, nn
 
+from realciao.archs.mlp import Width, Widths
 from realciao.archs.padding import pad_to_multiple
 from realciao.registry import ARCH_REGISTRY
 
@@ -33,16 +35,16 @@ class SwinIREncoder(nn.Module):
 
     def __init__(
         self,
-        embed_dim: int = 180,
-        depths: tuple[int, ...] = (6, 6, 6, 6, 6, 6),
-        num_heads: tuple[int, ...] = (6, 6, 6, 6, 6, 6),
-        window_size: int = 8,
-        mlp_ratio: float = 2.0,
-        drop_path: float = 0.1,
+        embed_dim: Width = 180,
+        depths: Widths = (6, 6, 6, 6, 6, 6),
+        num_heads: Widths = (6, 6, 6, 6, 6, 6),
+        window_size: Width = 8,
+        mlp_ratio: Annotated[float, Meta(gt=0)] = 2.0,
+        drop_path: Annotated[float, Meta(ge=0, lt=1)] = 0.1,
         resi_connection: Literal["1conv", "3conv"] = "1conv",
     ) -> None:
         super().__init__()
-        if not depths or len(depths) != len(num_heads) or min(depths) < 1:
+        if len(depths) != len(num_heads):
             raise ValueError(f"depths {list(depths)} and num_heads {list(num_heads)} must name the same groups")
         if any(embed_dim % heads for heads in num_heads):
             raise ValueError(f"embed_dim {embed_dim} must be a multiple of every entry of num_heads {list(num_heads)}")

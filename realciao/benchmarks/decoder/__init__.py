@@ -29,11 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ENCODERS,
         help="default: all; scaling and training take the first",
     )
-    add("--sizes", nargs="+", type=_natural, default=[48, 96, 192], metavar="PX", help="edges of the LR image")
+    add("--sizes", nargs="+", type=_edge, default=[48, 96, 192], metavar="PX", help="edges of the LR image, 8 at least")
     add("--scales", nargs="+", type=_natural, default=[2, 4, 8], metavar="S")
     every = "time only so many chunks of the plain form too, and extrapolate (default: all)"
     add("--plain_chunks", type=_natural, metavar="N", help=every)
-    add("--mpx", nargs="+", type=float, default=[0.25, 1, 4, 16], help="of scaling: output megapixels, at x4")
+    add("--mpx", nargs="+", type=_megapixels, default=[0.25, 1, 4, 16], help="of scaling: output megapixels, at x4")
     add("--batch", type=_natural, default=16, help="of training: images of 48x48 (default: %(default)s)")
     add("--rounds", type=_natural, default=3, metavar="N", help="default: %(default)s")
     add("--threads", type=_natural, default=1, metavar="N", help="default: %(default)s")
@@ -64,6 +64,18 @@ def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterat
 
     for part in parts.values():
         yield from part.tables(args, count)
+
+
+def _edge(text: str) -> int:
+    if int(text) < 8:
+        raise argparse.ArgumentTypeError(f"must be 8 or more, got {text}")
+    return int(text)
+
+
+def _megapixels(text: str) -> float:
+    if not 0 < float(text) < 1000:
+        raise argparse.ArgumentTypeError(f"must be above 0 and below 1000, got {text}")
+    return float(text)
 
 
 def _natural(text: str) -> int:
