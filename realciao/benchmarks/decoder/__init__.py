@@ -1,0 +1,73 @@
+"""CiaoSR, LIIF and LTE against their plain forms: time, training step, memory and multiply-accumulates.
+
+The plain form follows the paper query by query, in chunks of 30,000; `published` is that with the non-local attention in
+every chunk, as in the released code. All ways run in one process, in turns, and a figure is the median of the rounds.
+"""
+
+import argparse
+import importlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from realciao.errors import UserError
+
+if TYPE_CHECKING:
+    from realciao.measuring.report import Table
+
+PARTS = ("speed", "scaling", "training", "memory", "macs")
+ENCODERS = ("edsr", "rdn", "swinir")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the benchmark's options."""
+    add = parser.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
+    add(
+        "--encoders",
+        nargs="+",
+        choices=ENCODERS,
+        default=ENCODERS,
+        help="default: all; scaling and training take the first",
+    )
+    add("--sizes", nargs="+", type=_natural, default=[48, 96, 192], metavar="PX", help="edges of the LR image")
+    add("--scales", nargs="+", type=_natural, default=[2, 4, 8], metavar="S")
+    every = "time only so many chunks of the plain form too, and extrapolate (default: all)"
+    add("--plain_chunks", type=_natural, metavar="N", help=every)
+    add("--mpx", nargs="+", type=float, default=[0.25, 1, 4, 16], help="of scaling: output megapixels, at x4")
+    add("--batch", type=_natural, default=16, help="of training: images of 48x48 (default: %(default)s)")
+    add("--rounds", type=_natural, default=3, metavar="N", help="default: %(default)s")
+    add("--threads", type=_natural, default=1, metavar="N", help="default: %(default)s")
+    add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    add("--dtype", choices=["float32", "float64", "bfloat16", "float16"], default="float32")
+    clocks = "ratios are of these seconds; default: cpu where one thread of the CPU does all, else wall"
+    add("--clock", choices=["cpu", "wall"], help=clocks)
+
+
+def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterator[Table]":
+    """Measures part by part."""
+    import torch
+
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {args.device}: cannot be used ({str(error).partition('. ')[0]})") from error
+    torch.set_num_threads(args.threads)
+    args.clock = args.clock or ("cpu" if args.threads == 1 and args.device == "cpu" else "wall")
+    parts = {name: importlib.import_module(f"{__name__}.{name}") for name in args.parts}
+    total = sum(part.cost(args) for part in parts.values())
+    spent = 0.0
+
+    def count(cost: float, text: str) -> None:
+        nonlocal spent
+        spent += cost
+        done(min(1.0, spent / total), text)
+
+    for part in parts.values():
+        yield from part.tables(args, count)
+
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
+    return value
