@@ -25,10 +25,9 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-import torch._dynamo.exc as torch_exc
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -40,6 +39,7 @@ from realciao.files import atomic_path
 OPSET = 20
 Axes = dict[int, str]
 """Names of a tensor's open axes."""
+QUERY_AXES: dict[str, Axes] = {"coord": {0: "b", 1: "hq", 2: "wq"}, "cell": {0: "b"}}
 
 
 def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, Path]:
@@ -54,25 +54,18 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
         UserError: packages are missing, the network's graph depends on the image's size, or a file cannot be written.
     """
     check_packages()
-    net = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
-    # not multiples of any scale or window, so that all padding and cutting is in the graph; nor alike, nor 1
-    lq, coord, cell = torch.rand(2, 3, 13, 11), torch.rand(2, 5, 7, 2), torch.rand(2, 2)
-    encoder = _Encoder(net)
-    # in memory as any runtime would have them; ONNX knows no strides
-    kept = {name: tensor.contiguous() for name, tensor in encoder.forward({"lq": lq}).items()}
-    axes = {name: _open_axes(name, tensor) for name, tensor in kept.items()}
-    query = _Query(net, cast(Any, net).prepare(lq, dense=False))
+    plain: Any = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
+    encoder = _Encoder(plain)
+    # more than a window, and no multiple of one or of a scale: so all padding and cutting is in the graph; nor alike, nor 1
+    image, queries = _example(encoder, 2, (41, 37), (5, 7))
+    other_image, other_queries = _example(encoder, 3, (61, 67), (4, 3))
+    query = _Query(plain, plain.prepare(image["lq"], dense=False))
     programs = {
-        "encoder": _export(encoder, {"lq": lq}, {"lq": {0: "b", 2: "h", 3: "w"}}, list(kept)),
-        "query": _export(
-            query,
-            {**kept, "coord": coord, "cell": cell},
-            {**axes, "coord": {0: "b", 1: "hq", 2: "wq"}, "cell": {0: "b"}},
-            ["rgb"],
-        ),
+        "encoder": _export(encoder, image, other_image, [name for name in queries if name not in QUERY_AXES]),
+        "query": _export(query, queries, other_queries, ["rgb"]),
     }
     for part, program in programs.items():
-        program.model.metadata_props[HEADER] = json.dumps({"part": part, "spec": net.spec, **notes})
+        program.model.metadata_props[HEADER] = json.dumps({"part": part, "spec": plain.spec, **notes})
         with atomic_path(onnx_path(path, part)) as temporary:
             program.save(temporary, external_data=False)
     return onnx_path(path, "encoder"), onnx_path(path, "query")
@@ -140,15 +133,26 @@ def _refill(like: Any, tensors: Mapping[str, Tensor], size: tuple[int, int], pat
     return like._replace(**{field: value for field, value in fields.items() if field in like._fields})
 
 
+def _example(
+    encoder: _Encoder, batch: int, size: tuple[int, int], grid: tuple[int, int]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What goes into the encoder and into the query."""
+    image = {"lq": torch.zeros(batch, 3, *size)}
+    # in memory as any runtime would have them; ONNX knows no strides
+    kept = {name: tensor.contiguous() for name, tensor in encoder.forward(image).items()}
+    return image, {**kept, "coord": torch.zeros(batch, *grid, 2), "cell": torch.zeros(batch, 2)}
+
+
 def _open_axes(name: str, tensor: Tensor) -> Axes:
     """Maps are open in batch, height and width, tables in batch and rows."""
-    return {0: "b", 2: "h", 3: "w"} if tensor.ndim == 4 else {0: "b", 1: f"{name}_rows"}
+    return QUERY_AXES.get(name) or ({0: "b", 2: "h", 3: "w"} if tensor.ndim == 4 else {0: "b", 1: f"{name}_rows"})
 
 
-def _export(module: nn.Module, inputs: dict[str, Tensor], axes: dict[str, Axes], outputs: list[str]) -> Any:
-    """The module's graph as a torch.onnx.ONNXProgram, without what tells of the machine."""
+def _export(module: nn.Module, inputs: dict[str, Tensor], others: dict[str, Tensor], outputs: list[str]) -> Any:
+    """The module's graph as a torch.onnx.ONNXProgram, without what tells of the machine; `others` have other sizes."""
     import onnx_ir.passes.common as passes
 
+    axes = {name: _open_axes(name, tensor) for name, tensor in inputs.items()}
     dynamic = {name: dict.fromkeys(open_axes, torch.export.Dim.DYNAMIC) for name, open_axes in axes.items()}
     try:
         # not left to torch.onnx, which tries another way where this fails, and that closes axes in silence;
@@ -156,10 +160,13 @@ def _export(module: nn.Module, inputs: dict[str, Tensor], axes: dict[str, Axes],
         graph = torch.export.export(
             module, (inputs,), dynamic_shapes=(dynamic,), prefer_deferred_runtime_asserts_over_guards=True
         )
-    except torch_exc.UserError as error:
-        reason = str(error).partition("\n")[0]
+        graph.module()(others)  # what was deferred is asserted here, and in ONNX no more
+    except UserError:
+        raise
+    except Exception as error:  # torch raises whatever it finds
+        reason = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"the network cannot be exported, as its graph depends on the image's size: {reason}"
+            f"the network cannot be exported, as its graph depends on the image's size ({reason})"
         ) from error
     with warnings.catch_warnings(action="ignore"):  # of axes that have one name because they are of one size
         program = torch.onnx.export(

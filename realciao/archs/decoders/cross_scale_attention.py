@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from realciao.archs.decoders.patch_attention import attend
 from realciao.archs.padding import pad_to_multiple
 from realciao.coords import Frame
+from realciao.errors import UserError
 
 SOFTMAX_SCALE = 10.0
 MIN_NORM = 1e-4
@@ -69,6 +70,10 @@ class CrossScaleAttention(nn.Module):
         """
         if self.window is None:
             return self._attend_globally(feat)
+        if torch.compiler.is_exporting():
+            raise UserError(
+                "nonlocal_window: the number of windows depends on the image, so no one graph serves all sizes"
+            )
         top, left = frame[:2] if frame else (0, 0)
         rows = feat.split(_cuts(feat.shape[2], top, self.window), dim=2)
         columns = _cuts(feat.shape[3], left, self.window)
