@@ -6,7 +6,6 @@ multiplied by what a small network makes of (features, place of the query relati
 the values also hold the non-local features. The attended value becomes a colour in a third network.
 """
 
-from math import lcm
 from typing import Literal, NamedTuple
 
 import torch
@@ -20,7 +19,6 @@ from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_conv, as_rows, take
 from realciao.archs.mlp import MLP, Widths
 from realciao.coords import Frame
-from realciao.errors import OptionError
 from realciao.registry import ARCH_REGISTRY
 
 FORWARD_PLACES = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -99,9 +97,6 @@ class CiaoSRDecoder(SeparableDecoder):
             raise ValueError(f"non_local_scales must be different numbers out of 2, 3, 4, got {list(non_local_scales)}")
         if local_size not in (1, 2):
             raise ValueError(f"local_size must be 1 or 2, got {local_size}")
-        if nonlocal_window is not None and (nonlocal_window < 1 or nonlocal_window % lcm(*non_local_scales)):
-            multiple = f"multiple of {lcm(*non_local_scales)}, for all of non_local_scales"
-            raise OptionError("nonlocal_window", f"must be a positive {multiple}, got {nonlocal_window}")
         # a query reads the neighbours of its cell, and each of them the cells around it
         local = local_size - 1 + feat_unfold
         # and with them all of their windows

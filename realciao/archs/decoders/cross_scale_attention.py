@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from realciao.archs.decoders.patch_attention import attend
 from realciao.archs.padding import pad_to_multiple
 from realciao.coords import Frame
-from realciao.errors import UserError
+from realciao.errors import OptionError, UserError
 
 SOFTMAX_SCALE = 10.0
 MIN_NORM = 1e-4
@@ -40,9 +40,8 @@ class CrossScaleAttention(nn.Module):
         super().__init__()
         multiple = lcm(*scales)
         if window is not None and (window < 1 or window % multiple):
-            raise ValueError(
-                f"window must be a positive multiple of {multiple} (of all non-local scales), got {window}"
-            )
+            problem = f"the window must be a positive multiple of {multiple} (of all non-local scales), got {window}"
+            raise OptionError("nonlocal_window", problem)
         self.scales = tuple(scales)
         self.window = window
         self.conv_match_1 = nn.Sequential(nn.Conv2d(channels, channels // 2, 1), nn.PReLU())
