@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
 from basicsr.utils.registry import Registry
@@ -61,6 +63,19 @@ class Step(Node):
     @abstractmethod
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h2 w2 3"]:
         """Does what `params` say to an image, RGB in about [0, 1] (filters overshoot); the image is not modified."""
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
+        """`apply` to each of a batch of images by its own parameters, all of which lead to one size.
+
+        On the images' device, and differentiable where a step says so. This one goes through `apply`, image by image, and
+        stops the gradient: for codecs, and for a step that nobody has written in torch.
+        """
+        done = [
+            torch.from_numpy(np.array(cls.apply(p, np.ascontiguousarray(image.transpose(1, 2, 0)))))
+            for p, image in zip(params, images.detach().cpu().numpy(), strict=True)
+        ]
+        return torch.stack(done).permute(0, 3, 1, 2).to(images)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> list[Params]:
         return [{"type": type(self).__name__, **self.sample(rng, frame)}]
