@@ -39,8 +39,8 @@ def plain_decode(
 ) -> Tensor:
     """Colours, b q 3, chunk by chunk of queries.
 
-    Each chunk unfolds the features again and, unless it is hoisted out of the loop, computes the non-local attention again,
-    for no other reason than that the released code does. (It unfolds three times, for query, key and value; here once.)
+    Each chunk unfolds the features again, once each for query, key and value, and, unless it is hoisted out of the loop,
+    computes the non-local attention again, for no other reason than that the released code does.
     """
     non_local = non_local or published_non_local
     if hoist_non_local and decoder.cs_attn is not None:
@@ -55,12 +55,13 @@ def plain_query(
 ) -> Tensor:
     """Colours, b q 3, at coord, b q 2, of features b c h w; every unfold and every gather spelt out."""
     h, w = feat.shape[2:]
-    unfolded = F.unfold(feat, decoder.kernel, padding=decoder.kernel // 2).view(len(feat), -1, h, w)
-    values = unfolded
+    queries, keys, values = (
+        F.unfold(feat, decoder.kernel, padding=decoder.kernel // 2).view(len(feat), -1, h, w) for _ in range(3)
+    )
     if decoder.cs_attn is not None:
-        values = torch.cat([unfolded, (non_local or plain_non_local)(decoder.cs_attn, feat)], dim=1)
+        values = torch.cat([values, (non_local or plain_non_local)(decoder.cs_attn, feat)], dim=1)
     centre_of = centres(feat)
-    query = _nearest(unfolded, coord)
+    query = _nearest(queries, coord)
     size = coord.new_tensor([h, w])
     steps = (-1, 1) if decoder.local_size == 2 else (0,)
     logits, attended = [], []
@@ -73,7 +74,7 @@ def plain_query(
                     place[..., axis] = (coord[..., axis] + v * shift[:, None] + 1e-6).clamp(-1 + 1e-6, 1 - 1e-6)
             offset = ((coord - _nearest(centre_of, place)) * size).to(feat.dtype)
             scale = (cell * size)[:, None].expand_as(offset).to(feat.dtype)
-            key_cell, value_cell = _nearest(unfolded, place), _nearest(values, place)
+            key_cell, value_cell = _nearest(keys, place), _nearest(values, place)
             key = decoder.imnet_k.layers(torch.cat([key_cell, offset, scale], dim=-1))
             value = value_cell * decoder.imnet_v.layers(torch.cat([value_cell, offset, scale], dim=-1))
             logits.append((query * key_cell * key).sum(-1) if decoder.ensemble == "attention" else key[..., 0])
