@@ -42,6 +42,10 @@ class Range:
     def draw(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(self.low, self.high))
 
+    def draw_log(self, rng: np.random.Generator) -> float:
+        """Draws the logarithm uniformly; for ranges of positive numbers."""
+        return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+
 
 @dataclass(frozen=True)
 class InScale:
