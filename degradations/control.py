@@ -36,7 +36,9 @@ class Shuffle(Node):
         marks = [flag(f"steps.{i}.in_order", step.get("in_order", False)) for i, step in enumerate(steps)]
         self.in_order = [i for i, marked in enumerate(marks) if marked]
         if len(self.in_order) == 1:
-            raise RecipeError(f"steps.{self.in_order[0]}.in_order", "is the only one; mark what it must not overtake too")
+            raise RecipeError(
+                f"steps.{self.in_order[0]}.in_order", "is the only one; mark what it must not overtake too"
+            )
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> list[Params]:
         order = rng.permutation(len(self.nodes)).tolist()

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
 from degradations.errors import RecipeError, suggest
+from degradations.kernels import cubic
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import ScaleRange, ScaleRangeSpec, flag, names
 
@@ -142,10 +143,3 @@ def _balance(index: Int[np.ndarray, "n k"], weight: Float[np.ndarray, "n k"], ce
 
 def _centres(n_in: int, n_out: int) -> Float[np.ndarray, "n_out"]:
     return (np.arange(n_out) + 0.5) * n_in / n_out - 0.5
-
-
-def cubic(distance: Float[np.ndarray, "n k"], a: float) -> Float[np.ndarray, "n k"]:
-    """Keys' cubic convolution kernel (1981) at non-negative distances."""
-    near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
-    far = a * (((distance - 5) * distance + 8) * distance - 4)
-    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
