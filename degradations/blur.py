@@ -10,9 +10,11 @@ from jaxtyping import Float
 from degradations import kernels
 from degradations.errors import RecipeError
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
-from degradations.values import IntRange, Range, RangeSpec, flag, happens
+from degradations.values import IntRange, Range, RangeSpec, ScaleRange, ScaleRangeSpec, flag, happens
 
 MAX_KERNEL_SIZE = 101
+MIN_SIGMA_PX = 0.01
+"""Of a Gaussian that is drawn narrower, for what divides by it; from about 0.2 px downwards all change nothing."""
 
 
 class KernelBlur(Step):
@@ -35,20 +37,37 @@ class GaussianBlur(KernelBlur):
     Args:
         kernel_size: odd, [low, high].
         sigma_px: standard deviation; where not isotropic it is drawn for each axis, and the axes are turned at random.
+            May depend on the scale.
         isotropic: the same in all directions.
+        variance_px2: instead of `sigma_px`, its square: drawn uniformly, as eigenvalues of covariances are in BSRGAN.
     """
 
-    def __init__(self, kernel_size: RangeSpec, sigma_px: RangeSpec, isotropic: bool = True) -> None:
+    def __init__(
+        self,
+        kernel_size: RangeSpec,
+        sigma_px: ScaleRangeSpec | None = None,
+        isotropic: bool = True,
+        variance_px2: ScaleRangeSpec | None = None,
+    ) -> None:
+        if (sigma_px is None) == (variance_px2 is None):
+            raise RecipeError("sigma_px", "give it or `variance_px2`, one of the two")
         self.kernel_size = IntRange.parse("kernel_size", kernel_size, 1, MAX_KERNEL_SIZE, odd=True)
-        self.sigma_px = Range.parse("sigma_px", sigma_px, at_least=0.01)
+        self.sigma_px = None if sigma_px is None else ScaleRange.parse("sigma_px", sigma_px, at_least=0)
+        self.variance_px2 = None if variance_px2 is None else ScaleRange.parse("variance_px2", variance_px2, at_least=0)
         self.isotropic = flag("isotropic", isotropic)
 
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:
-        size, sigma_x = self.kernel_size.draw(rng), self.sigma_px.draw(rng)
+        size, sigma_x = self.kernel_size.draw(rng), self._draw_sigma(rng, frame.scale)
         if self.isotropic:
             return {"kernel_size": size, "sigma_px": [sigma_x, sigma_x], "theta": 0.0}
-        sigma_y, theta = self.sigma_px.draw(rng), float(rng.uniform(-math.pi, math.pi))
+        sigma_y, theta = self._draw_sigma(rng, frame.scale), float(rng.uniform(-math.pi, math.pi))
         return {"kernel_size": size, "sigma_px": [sigma_x, sigma_y], "theta": theta}
+
+    def _draw_sigma(self, rng: np.random.Generator, scale: float) -> float:
+        if self.variance_px2:
+            return max(MIN_SIGMA_PX, math.sqrt(self.variance_px2.draw(rng, scale)))
+        assert self.sigma_px is not None
+        return max(MIN_SIGMA_PX, self.sigma_px.draw(rng, scale))
 
     @classmethod
     def kernel(cls, params: Params) -> Float[np.ndarray, "k k"]:
@@ -58,7 +77,9 @@ class GaussianBlur(KernelBlur):
 class _ShapedBlur(GaussianBlur):
     """A blur whose exponent `beta` is drawn by a coin flip from [low, 1] or from [1, high]."""
 
-    def __init__(self, kernel_size: RangeSpec, sigma_px: RangeSpec, beta: RangeSpec, isotropic: bool = True) -> None:
+    def __init__(
+        self, kernel_size: RangeSpec, sigma_px: ScaleRangeSpec, beta: RangeSpec, isotropic: bool = True
+    ) -> None:
         super().__init__(kernel_size, sigma_px, isotropic)
         self.beta = Range.parse("beta", beta, at_least=0.1, at_most=16)
         if not self.beta.low <= 1 <= self.beta.high:
