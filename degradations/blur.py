@@ -75,25 +75,36 @@ class GaussianBlur(KernelBlur):
 
 
 class _ShapedBlur(GaussianBlur):
-    """A blur whose exponent `beta` is drawn by a coin flip from [low, 1] or from [1, high]."""
+    """A blur whose exponent `beta` is drawn by a coin flip from [low, 1] or from [1, high].
+
+    Where it is drawn `twice`, it is uniform in [low, high] and then again between that and 1, as in MMEditing.
+    """
 
     def __init__(
-        self, kernel_size: RangeSpec, sigma_px: ScaleRangeSpec, beta: RangeSpec, isotropic: bool = True
+        self,
+        kernel_size: RangeSpec,
+        sigma_px: ScaleRangeSpec,
+        beta: RangeSpec,
+        isotropic: bool = True,
+        twice: bool = False,
     ) -> None:
         super().__init__(kernel_size, sigma_px, isotropic)
+        self.twice = flag("twice", twice)
         self.beta = Range.parse("beta", beta, at_least=0.1, at_most=16)
         if not self.beta.low <= 1 <= self.beta.high:
             raise RecipeError("beta", f"must be a range around 1, got {beta!r}")
 
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:
         params = super().sample(rng, frame)
+        if self.twice:
+            return {**params, "beta": 1 + (self.beta.draw(rng) - 1) * float(rng.random())}
         side = (self.beta.low, 1) if happens(rng, 0.5) else (1, self.beta.high)
         return {**params, "beta": float(rng.uniform(*side))}
 
 
 @DEGRADATION_REGISTRY.register()
 class GeneralizedGaussianBlur(_ShapedBlur):
-    """Blur with a generalised Gaussian, exp(-q^beta / 2); keys as GaussianBlur's, and `beta`, a range around 1."""
+    """Blur with a generalised Gaussian, exp(-q^beta / 2); GaussianBlur's keys, `beta`, a range around 1, and `twice`."""
 
     @classmethod
     def kernel(cls, params: Params) -> Float[np.ndarray, "k k"]:
@@ -102,7 +113,7 @@ class GeneralizedGaussianBlur(_ShapedBlur):
 
 @DEGRADATION_REGISTRY.register()
 class PlateauBlur(_ShapedBlur):
-    """Blur with a plateau kernel, 1 / (1 + q^beta); keys as GaussianBlur's, and `beta`, a range around 1."""
+    """Blur with a plateau kernel, 1 / (1 + q^beta); GaussianBlur's keys, `beta`, a range around 1, and `twice`."""
 
     @classmethod
     def kernel(cls, params: Params) -> Float[np.ndarray, "k k"]:
