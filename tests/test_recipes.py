@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from degradations import RecipeError, build_pipeline
+from degradations import target as apply_target
+from degradations.pipeline import recipe_names
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Step
 
 TO_LR = {"type": "Resize", "relative_to": "lr", "mode": "area"}
@@ -30,7 +32,7 @@ BAD_STEPS = [
     ([{**BLUR, "sigma_px": "wide"}], "steps.0.sigma_px", "expected a number"),
     ([{**BLUR, "sigma_px": float("nan")}], "steps.0.sigma_px", "expected a number"),
     ([{**BLUR, "sigma_px": True}], "steps.0.sigma_px", "expected a number"),
-    ([{**BLUR, "sigma_px": -1}], "steps.0.sigma_px", "at least 0.01"),
+    ([{**BLUR, "sigma_px": -1}], "steps.0.sigma_px", "at least 0"),
     ([{**BLUR, "kernel_size": 8}], "steps.0.kernel_size", "odd"),
     ([{**BLUR, "kernel_size": 7.5}], "steps.0.kernel_size", "odd"),
     ([{**BLUR, "isotropic": "yes"}], "steps.0.isotropic", "true or false"),
@@ -88,7 +90,7 @@ def test_a_wrong_recipe_is_refused_with_the_path(recipe, path):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(RecipeError, match=r"did you mean 'realesrgan'.*known: bicubic, realesrgan"):
+    with pytest.raises(RecipeError, match=f"did you mean 'realesrgan'.*known: {', '.join(recipe_names())}"):
         build_pipeline("real-esrgan")
 
 
@@ -117,6 +119,16 @@ def test_a_recipe_is_the_same_as_a_file_and_as_a_mapping(tmp_path: Path):
     for seed in range(5):
         plans = [p.sample(np.random.default_rng(seed), (9, 7), 2) for p in (from_file, from_mapping)]
         assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_target_is_the_image_itself_unless_the_recipe_sharpens_it(name):
+    image, pipeline = np.random.default_rng(0).random((24, 20, 3), np.float32), build_pipeline(name)
+    for seed in range(6):
+        plan = pipeline.sample(np.random.default_rng(seed), (24, 20), 2)
+        changed = not np.array_equal(apply_target(plan, image), image)
+        assert changed == (plan["target"] is not None)
+        assert plan["target"] is None or plan["target"]["type"] == "USM"
 
 
 @pytest.mark.parametrize("scale", [0.5, 0, -2, float("nan"), float("inf"), (2.0, 0.9)])
