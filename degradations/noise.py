@@ -1,9 +1,14 @@
 """Noise as Real-ESRGAN adds it. A plan holds the seed of a field; the field is exact for one version of NumPy."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
+from degradations.noise_fields import normal_field, photon_noise
 from degradations.pixels import to_8bit
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, draw_seed, happens, probability
@@ -35,6 +40,14 @@ class GaussianNoise(Step):
         noise = field(params["seed"]).standard_normal((height, width, 1 if params["gray"] else channels), np.float32)
         noise *= np.float32(params["sigma_8bit"] / 255)
         return np.clip(image + noise, 0, 1)
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        noise = [
+            normal_field(p["seed"], p["gray"], image) * (p["sigma_8bit"] / 255)
+            for p, image in zip(params, images, strict=True)
+        ]
+        return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)
 
 
 @DEGRADATION_REGISTRY.register()
@@ -71,6 +84,15 @@ class PoissonNoise(Step):
         noise = poisson_noise(eight_bit, levels, field(params["seed"]))
         noise *= np.float32(params["scale"])
         return np.clip(image + noise, 0, 1)
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """As `apply`; the gradient is that of the sum, as if the noise did not depend on the image."""
+        noise = [
+            photon_noise(image, p["seed"], p["gray"], p["min_levels"]) * p["scale"]
+            for p, image in zip(params, images.detach(), strict=True)
+        ]
+        return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)
 
 
 def field(seed: int) -> np.random.Generator:

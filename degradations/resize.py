@@ -6,12 +6,15 @@ are Pillow's (a = -0.5 as in MATLAB, widened to shrink), which keep it on averag
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from degradations.errors import RecipeError, suggest
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
@@ -67,6 +70,12 @@ class Resize(Step):
         both_done = _resize_rows(cv2.transpose(rows_done), width, params["mode"], params["antialias"])
         return cv2.transpose(both_done)
 
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
+        height, width = params[0]["size"]
+        # a matrix product from the right is one from the left of the transposed image
+        return _resize_rows_batch(params, _resize_rows_batch(params, images, height).mT, width).mT
+
 
 def _resize_rows(
     image: Float[np.ndarray, "n m 3"], n_out: int, mode: str, antialias: bool
@@ -75,6 +84,16 @@ def _resize_rows(
     if n_in == n_out:
         return image
     return (axis_weights(n_in, n_out, mode, antialias) @ image.reshape(n_in, m * 3)).reshape(n_out, m, 3)
+
+
+def _resize_rows_batch(
+    params: Sequence[Params], images: Float[Tensor, "b 3 n m"], n_out: int
+) -> Float[Tensor, "b 3 n_out m"]:
+    n_in = images.shape[2]
+    if n_in == n_out:
+        return images
+    weights = np.stack([axis_weights(n_in, n_out, p["mode"], p["antialias"]).toarray() for p in params])
+    return torch.from_numpy(weights).to(images)[:, None] @ images
 
 
 def axis_weights(n_in: int, n_out: int, mode: str, antialias: bool) -> csr_array:
