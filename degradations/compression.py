@@ -49,5 +49,7 @@ class JPEG(Step):
         for subsampling in set(subsamplings):
             members = [i for i, s in enumerate(subsamplings) if s == subsampling]
             done = jpeg(images[members], [params[i]["quality"] for i in members], subsampling)
+            if len(members) == len(images):
+                return done
             out = out.index_copy(0, torch.tensor(members, device=images.device), done)
         return out

@@ -9,10 +9,7 @@ from scipy import fft
 from torch import Tensor
 
 from degradations import kernels as kernel_makers
-from degradations.tensors import mirrored
-
-BLOCK = 64
-"""Rows of a banded matrix that are multiplied at once: more are wasted on zeros, fewer on calls."""
+from degradations.tensors import band_matmul, mirror_padded, mirrored
 
 
 def correlate_batch(
@@ -32,9 +29,8 @@ def correlate_axes(
 ) -> Float[Tensor, "b c h w"]:
     """Each image correlated with the product of its column and its row of taps; differentiable."""
     height, width = images.shape[-2:]
-    images = _band_matmul(_band_matrix(columns, height), columns.shape[1] // 2, images)
-    # a matrix product from the right is one from the left of the transposed image
-    return _band_matmul(_band_matrix(rows, width), rows.shape[1] // 2, images.mT).mT
+    images = band_matmul(_band_matrix(columns, height), columns.shape[1] // 2, images, axis=2)
+    return band_matmul(_band_matrix(rows, width), rows.shape[1] // 2, images, axis=3)
 
 
 def _band_matrix(taps: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
@@ -46,24 +42,10 @@ def _band_matrix(taps: Float[Tensor, "b k"], n: int) -> Float[Tensor, "b n n"]:
     return taps.new_zeros(len(taps), n, n).scatter_add_(2, index.expand(shape), taps[:, None].expand(shape))
 
 
-def _band_matmul(
-    matrix: Float[Tensor, "b n n"], reach: int, images: Float[Tensor, "b c n m"]
-) -> Float[Tensor, "b c n m"]:
-    """matrix @ images, where the matrix is zero further than `reach` from its diagonal."""
-    n = matrix.shape[1]
-    blocks = []
-    for top in range(0, n, BLOCK):
-        low, high = max(top - reach, 0), top + BLOCK + reach
-        blocks.append(matrix[:, None, top : top + BLOCK, low:high] @ images[:, :, low:high])
-    return torch.cat(blocks, 2)
-
-
 def _correlate_by_fft(images: Float[Tensor, "b c h w"], taps: Float[Tensor, "b k k"]) -> Float[Tensor, "b c h w"]:
     height, width = images.shape[-2:]
     reach = taps.shape[-1] // 2
-    around = torch.arange(-reach, max(height, width) + reach, device=images.device)
-    padded = images[:, :, mirrored(around[: height + 2 * reach], height)]
-    padded = padded[:, :, :, mirrored(around[: width + 2 * reach], width)]
+    padded = mirror_padded(images, reach)
     # what wraps around falls on the padding, which is cut off
     size = [fft.next_fast_len(n, real=True) for n in padded.shape[-2:]]
     spectrum = torch.fft.rfft2(padded, size) * torch.fft.rfft2(taps, size).conj()[:, None]

@@ -6,6 +6,7 @@ of its cosine transforms and colour conversions is left to floats. Entropy codin
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from degradations.tensors import through, to_8bit_levels
+from degradations.tensors import rounded, through, to_8bit_levels
 
 SUBSAMPLINGS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 """How many pixels share one chroma value along y and x."""
@@ -54,13 +55,14 @@ def jpeg(images: Float[Tensor, "b 3 h w"], quality: Sequence[int], subsampling: 
     """
     by, bx = SUBSAMPLINGS[subsampling]
     height, width = images.shape[-2:]
+    # all planes are kept around zero, as the transform wants them
     ycc = _mix(to_8bit_levels(images), TO_YCC)
-    luma, chroma = _rounded(ycc[:, :1]), _rounded(ycc[:, 1:]) + 128
+    luma, chroma = rounded(ycc[:, :1]) - 128, rounded(ycc[:, 1:])
     luma = _quantised(luma, quality_tables(LUMINANCE, quality))
     chroma = _quantised(_shrunk(chroma, by, bx), quality_tables(CHROMINANCE, quality))
     chroma = _enlarged(chroma, by, bx)[:, :, :height, :width]
-    rgb = _mix(torch.cat([luma, chroma - 128], 1), TO_RGB)
-    return _rounded(rgb).clamp(0, 255) / 255
+    rgb = rounded(_mix(torch.cat([luma, chroma], 1), TO_RGB))
+    return (rgb.clamp(-128, 127) + 128) / 255
 
 
 def quality_tables(base: Sequence[int], quality: Sequence[int]) -> Float[np.ndarray, "b 64"]:
@@ -71,25 +73,26 @@ def quality_tables(base: Sequence[int], quality: Sequence[int]) -> Float[np.ndar
 
 
 def _quantised(plane: Float[Tensor, "b c h w"], tables: Float[np.ndarray, "b 64"]) -> Float[Tensor, "b c h w"]:
-    """Cosine transform of blocks of 8 x 8, quantised, and back to whole numbers 0..255."""
+    """Cosine transform of blocks of 8 x 8, quantised, and back to whole numbers -128..127."""
     height, width = plane.shape[-2:]
-    plane = F.pad(plane, (0, -width % 8, 0, -height % 8), mode="replicate") - 128
+    plane = F.pad(plane, (0, -width % 8, 0, -height % 8), mode="replicate")
     b, c, rows, columns = plane.shape
     blocks = plane.view(b, c, rows // 8, 8, columns // 8, 8).transpose(3, 4).reshape(b, -1, 64)
-    table = torch.from_numpy(tables).to(plane)[:, None]
-    transform = torch.from_numpy(_cosines()).to(plane)
-    # the transform is 8 times the orthonormal one, whose lowest frequency would not be exact where a half is rounded
-    coefficients = (blocks @ transform.T) / (8 * table)
-    blocks = ((_rounded(coefficients) * table) @ transform) / 8
+    # libjpeg rounds halves, which are frequent, away from zero, and torch to even: a nudge decides them
+    forward = _cosines().T / tables[:, None] * (1 + 4e-6)
+    inverse = _cosines() * tables[:, :, None]
+    levels = rounded(blocks @ torch.from_numpy(forward).to(plane))
+    blocks = levels @ torch.from_numpy(inverse).to(plane)
     plane = blocks.view(b, c, rows // 8, columns // 8, 8, 8).transpose(3, 4).reshape(b, c, rows, columns)
-    return (_rounded(plane[:, :, :height, :width]) + 128).clamp(0, 255)
+    return rounded(plane[:, :, :height, :width]).clamp(-128, 127)
 
 
+@cache
 def _cosines() -> Float[np.ndarray, "64 64"]:
-    """The cosine transform of a block of 8 x 8 as one matrix, 8 times the orthonormal one: a single fast product."""
+    """The cosine transform of a block of 8 x 8 as one orthonormal matrix: a single product is faster than two of 8 x 8."""
     place = (2 * np.arange(8) + 1) * math.pi / 16
-    axis = np.cos(np.arange(8)[:, None] * place) * math.sqrt(2)
-    axis[0] = 1
+    axis = np.cos(np.arange(8)[:, None] * place) / 2
+    axis[0] = math.sqrt(1 / 8)
     return np.kron(axis, axis).astype(np.float32)
 
 
@@ -98,40 +101,23 @@ def _shrunk(chroma: Float[Tensor, "b 2 h w"], by: int, bx: int) -> Float[Tensor,
     if bx == 1:
         return chroma
     height, width = chroma.shape[-2:]
-    full = F.pad(chroma, (0, -width % 16, 0, -height % by), mode="replicate")
-    b, c, rows, columns = full.shape
-    total = full.view(b, c, rows // by, by, columns // 2, 2).sum((3, 5))
-    bias = torch.arange(columns // 2, device=chroma.device) % 2 + (1 if by == 2 else 0)
-    mean = (total + bias) / (2 * by)
+    mean = F.avg_pool2d(F.pad(chroma, (0, -width % 16, 0, -height % by), mode="replicate"), (by, bx))
+    odd = torch.arange(mean.shape[3], device=mean.device) % 2
+    mean = mean + ((1 + odd) / 4 if by == 2 else odd / 2)
     return through(mean.floor(), mean)
 
 
 def _enlarged(chroma: Float[Tensor, "b 2 h w"], by: int, bx: int) -> Float[Tensor, "b 2 h2 w2"]:
-    """libjpeg's "fancy" upsampling: along each axis 3/4 of the nearer value and 1/4 of the farther."""
+    """libjpeg's "fancy" upsampling: along each axis 3/4 of the nearer value and 1/4 of the farther, which is bilinear."""
     if bx == 1:
         return chroma
     if chroma.shape[3] <= 2:  # too narrow for it, libjpeg finds
         return chroma.repeat_interleave(by, 2).repeat_interleave(bx, 3)
-    weighted = _doubled(chroma, 3)
-    if by == 2:
-        weighted = _doubled(weighted, 2)
-    bias = torch.arange(weighted.shape[3], device=chroma.device) % 2
-    mean = (weighted + (8 - bias)) / 16 if by == 2 else (weighted + (1 + bias)) / 4
+    mean = F.interpolate(chroma, scale_factor=(by, bx), mode="bilinear")
+    odd = torch.arange(mean.shape[3], device=mean.device) % 2
+    mean = mean + ((8 - odd) / 16 if by == 2 else (1 + odd) / 4)
     return through(mean.floor(), mean)
-
-
-def _doubled(x: Float[Tensor, "b 2 h w"], axis: int) -> Float[Tensor, "b 2 h2 w2"]:
-    """Twice as many along an axis: 3 of the nearer and 1 of the farther, the edge repeated."""
-    n = x.shape[axis]
-    before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, n - 1)], axis)
-    after = torch.cat([x.narrow(axis, 1, n - 1), x.narrow(axis, n - 1, 1)], axis)
-    return torch.stack([3 * x + before, 3 * x + after], axis + 1).flatten(axis, axis + 1)
 
 
 def _mix(planes: Float[Tensor, "b 3 h w"], matrix: Sequence[Sequence[float]]) -> Float[Tensor, "b 3 h w"]:
     return (planes.new_tensor(matrix) @ planes.flatten(2)).view(planes.shape)
-
-
-def _rounded(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """To the nearest whole number, halves away from zero as libjpeg does."""
-    return through(torch.trunc(x + torch.sign(x) * 0.5), x)

@@ -16,6 +16,7 @@ def normal_field(seed: int, gray: bool, image: Float[Tensor, "3 h w"]) -> Float[
     return torch.randn(1 if gray else channels, height, width, generator=generator, device=image.device)
 
 
+@torch.no_grad()
 def photon_noise(
     image: Float[Tensor, "3 h w"], seed: int, gray: bool, min_levels: int
 ) -> Float[Tensor, "c h w"]:
@@ -28,14 +29,16 @@ def photon_noise(
     eight_bit = to_8bit_levels(source)
     levels = count_levels(eight_bit).clamp(min=min_levels)
     mean = eight_bit * (levels / 255)
-    few = mean <= 10
     generator = seeded(seed, image.device)
     z = torch.randn(mean.shape, generator=generator, device=mean.device)
-    root = mean.clamp(min=1).sqrt()
-    counts = mean + z * root + (2 + z * z) / 6 - z * (2 + z * z) / (72 * root)
-    # a mean of zero costs nothing to draw
-    counts = torch.where(few, torch.poisson(mean * few, generator), counts.floor())
-    return (counts - mean) / levels
+    # floor(mean + z root + (2 + z^2) / 6 - (2 z + z^3) / (72 root)), as a polynomial in z
+    root = mean.clamp(min=1).sqrt_()
+    last = root.reciprocal().mul_(-1 / 72)
+    counts = (z * last).add_(1 / 6).mul_(z).add_(root).add_(last, alpha=2).mul_(z).add_(mean).add_(1 / 3).floor_()
+    few = mean <= 10
+    # where none are expected there is nothing to draw, which is quick
+    counts = torch.where(few, torch.poisson(mean * few, generator), counts)
+    return counts.sub_(mean).div_(levels)
 
 
 def count_levels(eight_bit: Float[Tensor, "c h w"]) -> Float[Tensor, ""]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from degradations.errors import RecipeError, suggest
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
+from degradations.tensors import band_matmul
 from degradations.values import Range, RangeSpec, flag, names
 
 MODES = ("area", "bilinear", "bicubic")
@@ -73,8 +74,7 @@ class Resize(Step):
     @classmethod
     def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
         height, width = params[0]["size"]
-        # a matrix product from the right is one from the left of the transposed image
-        return _resize_rows_batch(params, _resize_rows_batch(params, images, height).mT, width).mT
+        return _resize_axis(params, _resize_axis(params, images, height, axis=2), width, axis=3)
 
 
 def _resize_rows(
@@ -86,14 +86,15 @@ def _resize_rows(
     return (axis_weights(n_in, n_out, mode, antialias) @ image.reshape(n_in, m * 3)).reshape(n_out, m, 3)
 
 
-def _resize_rows_batch(
-    params: Sequence[Params], images: Float[Tensor, "b 3 n m"], n_out: int
-) -> Float[Tensor, "b 3 n_out m"]:
-    n_in = images.shape[2]
+def _resize_axis(
+    params: Sequence[Params], images: Float[Tensor, "b 3 h w"], n_out: int, axis: int
+) -> Float[Tensor, "b 3 h2 w2"]:
+    n_in = images.shape[axis]
     if n_in == n_out:
         return images
-    weights = np.stack([axis_weights(n_in, n_out, p["mode"], p["antialias"]).toarray() for p in params])
-    return torch.from_numpy(weights).to(images)[:, None] @ images
+    weights = [axis_weights(n_in, n_out, p["mode"], p["antialias"]).tocoo() for p in params]
+    reach = max(np.abs(w.col - _centres(n_in, n_out)[w.row]).max() for w in weights)
+    return band_matmul(torch.from_numpy(np.stack([w.toarray() for w in weights])).to(images), reach, images, axis)
 
 
 def axis_weights(n_in: int, n_out: int, mode: str, antialias: bool) -> csr_array:

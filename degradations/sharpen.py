@@ -50,5 +50,5 @@ class USM(Step):
             images.new_tensor([p[key] for p in params]).view(-1, 1, 1, 1) for key in ("weight", "threshold_8bit")
         )
         detail = images - correlate_axes(images, taps, taps)
-        mask = (detail.abs() > threshold / 255).to(images)
+        mask = detail.detach().abs().gt_(threshold / 255)
         return images.lerp((images + weight * detail).clamp(0, 1), correlate_axes(mask, taps, taps))
