@@ -2,13 +2,16 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from degradations import kernels
 from degradations.errors import RecipeError
+from degradations.filtering import correlate_batch
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, ScaleRange, ScaleRangeSpec, flag, happens
 
@@ -28,6 +31,10 @@ class KernelBlur(Step):
     @classmethod
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
         return correlate(image, cls.kernel(params))
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        return correlate_batch(images, [cls.kernel(p) for p in params])
 
 
 @DEGRADATION_REGISTRY.register()
@@ -144,11 +151,9 @@ class SincBlur(KernelBlur):
 def correlate(image: Float[np.ndarray, "h w 3"], kernel: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "h w 3"]:
     """Correlates every channel with the kernel (not flipped), the border mirrored without repeating the edge."""
     kernel = kernels.trim(kernel)
-    middle = len(kernel) // 2
     if len(kernel) == 1:
         return image
-    # a product of a column and a row, as isotropic Gaussians are, is filtered in two cheap passes
-    column, row = kernel[:, middle], kernel[middle] / kernel[middle, middle]
-    if np.abs(np.outer(column, row) - kernel).max() < 1e-7:
+    if factors := kernels.separate(kernel):  # two cheap passes
+        column, row = factors
         return cv2.sepFilter2D(image, -1, row, column, borderType=cv2.BORDER_REFLECT_101)
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)

@@ -19,8 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from degradations.noise import field
+from degradations.noise_fields import normal_field
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
-from degradations.torch_fields import normal_fields, per_image
+from degradations.tensors import mirror_padded
 from degradations.values import Range, RangeSpec, draw_seed, happens, probability
 
 PATTERNS = ("rggb", "grbg", "gbrg", "bggr")
@@ -115,9 +116,11 @@ class CameraNoise(Step):
         gains = images.new_tensor([p["gains"] for p in params])[:, :, None, None]
         light = _to_light_torch(images)
         raw = torch.einsum("bij,bjhw->bihw", to_camera, light) / gains
-        variance = raw.clamp(min=0) * per_image(params, "shot", images) + per_image(params, "read", images)
+        shot, read = (images.new_tensor([p[key] for p in params])[:, None, None, None] for key in ("shot", "read"))
+        variance = raw.clamp(min=0) * shot + read
         deviation = variance.clamp(min=1e-20).sqrt() * (1 - _saturation(light.mean(1, keepdim=True)))
-        balanced = (raw + deviation * normal_fields(params, 3, images)) * gains
+        noise = torch.stack([normal_field(p["seed"], False, image) for p, image in zip(params, images, strict=True)])
+        balanced = (raw + deviation * noise) * gains
         balanced = _demosaic_torch(balanced, [p["pattern"] for p in params])
         light = torch.einsum("bij,bjhw->bihw", from_camera, balanced)
         return _to_picture_torch(light)[..., :height, :width]
@@ -147,9 +150,8 @@ def _demosaic_torch(images: Float[Tensor, "b 3 h w"], patterns: Sequence[str | N
     sites = torch.from_numpy(np.stack([sites for sites, _ in layouts])).to(images.device)
     sources = torch.from_numpy(np.stack([sources for _, sources in layouts])).to(images.device)
     mosaic = images.gather(1, sites[:, None])
-    mirrored = mosaic[..., _mirrored(height), :][..., _mirrored(width)]
     filters = torch.from_numpy(DEMOSAIC_FILTERS)[:, None].to(images)
-    filled = torch.cat([mosaic, F.conv2d(mirrored, filters)], 1).gather(1, sources.permute(0, 3, 1, 2))
+    filled = torch.cat([mosaic, F.conv2d(mirror_padded(mosaic, 2), filters)], 1).gather(1, sources.permute(0, 3, 1, 2))
     keep = torch.tensor([pattern is None for pattern in patterns], device=images.device)
     return torch.where(keep[:, None, None, None], images, filled)
 
@@ -169,11 +171,6 @@ def _layout(pattern: str, height: int, width: int) -> tuple[Int[np.ndarray, "h w
             sources[i, j, colour] = 4
     rows, columns = np.arange(height)[:, None] % 2, np.arange(width) % 2
     return sites[rows, columns], sources[rows, columns]
-
-
-def _mirrored(n: int) -> list[int]:
-    """Indices of an axis of n >= 2 pixels with two more at both ends, mirrored without repeating the edge."""
-    return np.pad(np.arange(n), 2, mode="reflect").tolist()
 
 
 def _saturation(luma: Any) -> Any:

@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from degradations.noise_fields import LUMA
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import Range, RangeSpec
 
 MAX_SHIFT_PX = 16
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of R, G and B in the luma (BT.601)."""
 
 
 @DEGRADATION_REGISTRY.register()
@@ -39,7 +38,7 @@ class ChromaShift(Step):
         x_taps, y_taps = (_taps(shift) for shift in params["shift_px"])
         moved = cv2.sepFilter2D(image, -1, x_taps, y_taps, borderType=cv2.BORDER_REPLICATE)
         # all three channels move, and then the luma is put back
-        return moved + ((image - moved) @ LUMA)[:, :, None]
+        return moved + ((image - moved) @ np.array(LUMA, np.float32))[:, :, None]
 
     @classmethod
     def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

@@ -18,9 +18,9 @@ from torch import Tensor
 from degradations import kernels
 from degradations.errors import RecipeError
 from degradations.noise import draw_correlation, gaussian_field
+from degradations.noise_fields import gaussian_fields
 from degradations.pixels import from_8bit
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Size, Step
-from degradations.torch_fields import normal_fields
 from degradations.values import Range, RangeSpec, draw_seed
 
 EXTENSIONS = (".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -158,7 +158,5 @@ def _synthesised(params: Params, size: Size) -> Float[np.ndarray, "h w 3"]:
 def _synthesised_torch(params: Params, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
     grain = torch.from_numpy(_grain(params)).to(image)
     margin = len(grain) // 2
-    white = normal_fields([params], 3, F.pad(image[None], (margin,) * 4))
-    coloured = torch.einsum("ij,bjhw->bihw", image.new_tensor(params["correlation"]), white)
-    blurred = F.conv2d(coloured.transpose(0, 1), grain[None, None])
-    return blurred[:, 0] * (params["sigma_8bit"] / 255)
+    wide = gaussian_fields([params], F.pad(image[None], (margin,) * 4))
+    return F.conv2d(wide.transpose(0, 1), grain[None, None])[:, 0]
