@@ -12,7 +12,7 @@ from scipy import stats
 import degradations
 from degradations import RecipeError, build_pipeline
 
-NAMES = ("realesrgan", "bicubic")
+NAMES = ("realesrgan", "bicubic", "bsrgan", "bsrgan_plus")
 PIPELINES = {name: build_pipeline(name) for name in NAMES}
 
 
