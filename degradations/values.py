@@ -86,7 +86,7 @@ class ScaleRange:
                 Range.parse(key, [parsed.low.at(scale), parsed.high.at(scale)], at_least, at_most)
             except RecipeError as error:
                 grows = parsed.low.factor or parsed.high.factor
-                raise RecipeError(key, error.problem + (f" at scale {scale:g}" if grows else "")) from error
+                raise RecipeError(key, (f"at scale {scale:g}: " if grows else "") + error.problem) from error
         return parsed
 
     def draw(self, rng: np.random.Generator, scale: float) -> float:
