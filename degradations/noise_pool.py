@@ -81,7 +81,8 @@ class NoisePool(Step):
         noises = []
         for p, image in zip(params, images, strict=True):
             if p["source"] == "pool":
-                noise = torch.from_numpy(_piece(p, tuple(image.shape[-2:]))).permute(2, 0, 1).to(image)
+                _, height, width = image.shape
+                noise = torch.from_numpy(_piece(p, (height, width))).permute(2, 0, 1).to(image)
             else:
                 noise = _synthesised_torch(p, image)
             noises.append(noise)
