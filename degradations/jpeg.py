@@ -1,7 +1,7 @@
 """JPEG in torch, step by step what libjpeg's encoder and decoder do to the pixels (ITU-T T.81, and libjpeg's choices).
 
-All that libjpeg rounds is rounded here, with the gradient going through as if it were not; only the integer arithmetic
-of its cosine transforms and colour conversions is left to floats. Entropy coding loses nothing and is left out.
+What libjpeg rounds is rounded here, with the gradient going through as if it were not; only within its cosine transforms
+and colour conversions are floats used for its integers. Entropy coding loses nothing and is left out.
 """
 
 import math
@@ -60,7 +60,7 @@ def jpeg(images: Float[Tensor, "b 3 h w"], quality: Sequence[int], subsampling: 
     luma, chroma = rounded(ycc[:, :1]) - 128, rounded(ycc[:, 1:])
     luma = _quantised(luma, quality_tables(LUMINANCE, quality))
     chroma = _quantised(_shrunk(chroma, by, bx), quality_tables(CHROMINANCE, quality))
-    chroma = _enlarged(chroma, by, bx)[:, :, :height, :width]
+    chroma = _enlarged(chroma[..., : -(-width // bx)], by, bx)[:, :, :height, :width]
     rgb = rounded(_mix(torch.cat([luma, chroma], 1), TO_RGB))
     return (rgb.clamp(-128, 127) + 128) / 255
 
@@ -78,11 +78,12 @@ def _quantised(plane: Float[Tensor, "b c h w"], tables: Float[np.ndarray, "b 64"
     plane = F.pad(plane, (0, -width % 8, 0, -height % 8), mode="replicate")
     b, c, rows, columns = plane.shape
     blocks = plane.view(b, c, rows // 8, 8, columns // 8, 8).transpose(3, 4).reshape(b, -1, 64)
-    # libjpeg rounds halves, which are frequent, away from zero, and torch to even: a nudge decides them
-    forward = _cosines().T / tables[:, None] * (1 + 4e-6)
-    inverse = _cosines() * tables[:, :, None]
-    levels = rounded(blocks @ torch.from_numpy(forward).to(plane))
-    blocks = levels @ torch.from_numpy(inverse).to(plane)
+    cosines = torch.from_numpy(_cosines()).to(plane)
+    table = torch.from_numpy(tables).to(plane)[:, None]
+    # libjpeg has coefficients as whole eighths; it rounds halves away from zero, torch to even, so a nudge decides them
+    eighths = rounded(blocks @ (8 * cosines.T))
+    levels = rounded(eighths * ((1 + 1e-6) / (8 * table)))
+    blocks = (levels * table) @ cosines
     plane = blocks.view(b, c, rows // 8, columns // 8, 8, 8).transpose(3, 4).reshape(b, c, rows, columns)
     return rounded(plane[:, :, :height, :width]).clamp(-128, 127)
 
