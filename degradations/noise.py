@@ -44,7 +44,7 @@ class GaussianNoise(Step):
     @classmethod
     def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         noise = [
-            normal_field(p["seed"], p["gray"], image) * (p["sigma_8bit"] / 255)
+            normal_field(p["seed"], p["gray"], image).mul_(p["sigma_8bit"] / 255)
             for p, image in zip(params, images, strict=True)
         ]
         return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)
@@ -89,7 +89,7 @@ class PoissonNoise(Step):
     def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """As `apply`; the gradient is that of the sum, as if the noise did not depend on the image."""
         noise = [
-            photon_noise(image, p["seed"], p["gray"], p["min_levels"]) * p["scale"]
+            photon_noise(image, p["seed"], p["gray"], p["min_levels"]).mul_(p["scale"])
             for p, image in zip(params, images.detach(), strict=True)
         ]
         return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)

@@ -17,9 +17,7 @@ def normal_field(seed: int, gray: bool, image: Float[Tensor, "3 h w"]) -> Float[
 
 
 @torch.no_grad()
-def photon_noise(
-    image: Float[Tensor, "3 h w"], seed: int, gray: bool, min_levels: int
-) -> Float[Tensor, "c h w"]:
+def photon_noise(image: Float[Tensor, "3 h w"], seed: int, gray: bool, min_levels: int) -> Float[Tensor, "c h w"]:
     """What a photon count deviates from the image in 8 bits, in units of white; where `gray`, from its luma.
 
     Levels and law are those of `noise.poisson_noise`: drawn exactly where 10 or fewer photons are expected, else by
@@ -41,8 +39,8 @@ def photon_noise(
     return counts.sub_(mean).div_(levels)
 
 
-def count_levels(eight_bit: Float[Tensor, "c h w"]) -> Float[Tensor, ""]:
+def count_levels(eight_bit: Float[Tensor, "c h w"]) -> Float[Tensor, "1"]:
     """The number of distinct values among whole numbers 0..255, rounded up to a power of two."""
     seen = eight_bit.new_zeros(256).index_fill_(0, eight_bit.flatten().long(), 1)
     powers = 2 ** torch.arange(9, device=eight_bit.device)
-    return powers[torch.searchsorted(powers, seen.sum().long())].to(eight_bit)
+    return powers[torch.searchsorted(powers, seen.sum().long().view(1))].to(eight_bit)

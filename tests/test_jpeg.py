@@ -12,7 +12,9 @@ import torch
 from degradations.compression import JPEG
 from degradations.jpeg import SUBSAMPLINGS, jpeg
 
-PHOTOS = [Path(skimage.__file__).parent / "data" / n for n in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")]
+PHOTOS = [
+    Path(skimage.__file__).parent / "data" / n for n in ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg")
+]
 if "REALCIAO_SHARED" in os.environ:  # more of them, where there are
     PHOTOS += sorted((Path(os.environ["REALCIAO_SHARED"]) / "data/val/CID22").glob("*.png"))
 FACTORS = {

@@ -37,7 +37,8 @@ def test_gray_noise_is_the_same_in_all_channels_and_another_in_every_image_of_a_
     assert torch.equal(fields[1, 0], fields[1, 2])
     assert abs(np.corrcoef(fields[:, 0].flatten(1))[np.triu_indices(3, 1)]).max() < 0.02
     counts = PoissonNoise.apply_batch(
-        [{"scale": 0.3, "gray": True, "min_levels": 64, "seed": seed} for seed in (1, 2)], GRADIENT.expand(2, -1, -1, -1)
+        [{"scale": 0.3, "gray": True, "min_levels": 64, "seed": seed} for seed in (1, 2)],
+        GRADIENT.expand(2, -1, -1, -1),
     )
     assert abs(np.corrcoef((counts - GRADIENT)[:, 0].flatten(1))[0, 1]) < 0.02
 
@@ -70,7 +71,9 @@ def test_gray_photon_noise_is_that_of_the_luma():
     field = _poisson(image, 0.3, gray=True) - image
     torch.testing.assert_close(field[:, 0], field[:, 1], atol=1e-6, rtol=0)
     luma = 0.299 * image[0, 0, 0, 128] + 0.587 * image[0, 1, 0, 128] + 0.114 * image[0, 2, 0, 128]
-    levels = noise.count_levels(np.rint(np.linspace(0.2, 0.8, 256) * (0.299 + 0.587 * 0.7 + 0.114 * 0.9) * 255).astype(np.uint8)[None])
+    levels = noise.count_levels(
+        np.rint(np.linspace(0.2, 0.8, 256) * (0.299 + 0.587 * 0.7 + 0.114 * 0.9) * 255).astype(np.uint8)[None]
+    )
     assert float(field[..., 120:136].std()) == pytest.approx(0.3 * np.sqrt(float(luma) / levels), rel=0.03)
 
 
