@@ -1,7 +1,7 @@
 """JPEG in torch, step by step what libjpeg's encoder and decoder do to the pixels (ITU-T T.81, and libjpeg's choices).
 
-All that libjpeg rounds is rounded here, with the gradient going through as if it were not; only the integer arithmetic
-of its cosine transforms and colour conversions is left to floats. Entropy coding loses nothing and is left out.
+What libjpeg rounds is rounded here, with the gradient going through as if it were not; only within its cosine transforms
+and colour conversions are floats used for its integers. Entropy coding loses nothing and is left out.
 """
 
 import math
@@ -57,12 +57,12 @@ def jpeg(images: Float[Tensor, "b 3 h w"], quality: Sequence[int], subsampling: 
     height, width = images.shape[-2:]
     # all planes are kept around zero, as the transform wants them
     ycc = _mix(to_8bit_levels(images), TO_YCC)
-    luma, chroma = rounded(ycc[:, :1]) - 128, rounded(ycc[:, 1:])
+    luma, chroma = rounded(ycc[:, :1]).sub(128), rounded(ycc[:, 1:])
     luma = _quantised(luma, quality_tables(LUMINANCE, quality))
     chroma = _quantised(_shrunk(chroma, by, bx), quality_tables(CHROMINANCE, quality))
-    chroma = _enlarged(chroma, by, bx)[:, :, :height, :width]
+    chroma = _enlarged(chroma[..., : -(-width // bx)], by, bx)[:, :, :height, :width]
     rgb = rounded(_mix(torch.cat([luma, chroma], 1), TO_RGB))
-    return (rgb.clamp(-128, 127) + 128) / 255
+    return rgb.clamp(-128, 127).add_(128).div_(255)
 
 
 def quality_tables(base: Sequence[int], quality: Sequence[int]) -> Float[np.ndarray, "b 64"]:
@@ -75,14 +75,15 @@ def quality_tables(base: Sequence[int], quality: Sequence[int]) -> Float[np.ndar
 def _quantised(plane: Float[Tensor, "b c h w"], tables: Float[np.ndarray, "b 64"]) -> Float[Tensor, "b c h w"]:
     """Cosine transform of blocks of 8 x 8, quantised, and back to whole numbers -128..127."""
     height, width = plane.shape[-2:]
-    plane = F.pad(plane, (0, -width % 8, 0, -height % 8), mode="replicate")
+    plane = _filled(plane, 8, 8)
     b, c, rows, columns = plane.shape
     blocks = plane.view(b, c, rows // 8, 8, columns // 8, 8).transpose(3, 4).reshape(b, -1, 64)
-    # libjpeg rounds halves, which are frequent, away from zero, and torch to even: a nudge decides them
-    forward = _cosines().T / tables[:, None] * (1 + 4e-6)
-    inverse = _cosines() * tables[:, :, None]
-    levels = rounded(blocks @ torch.from_numpy(forward).to(plane))
-    blocks = levels @ torch.from_numpy(inverse).to(plane)
+    cosines = torch.from_numpy(_cosines()).to(plane)
+    table = torch.from_numpy(tables).to(plane)[:, None]
+    # libjpeg has coefficients as whole eighths; it rounds halves away from zero, torch to even, so a nudge decides them
+    eighths = rounded(blocks @ (8 * cosines.T))
+    levels = rounded(eighths * ((1 + 1e-6) / (8 * table)))
+    blocks = (levels * table) @ cosines
     plane = blocks.view(b, c, rows // 8, columns // 8, 8, 8).transpose(3, 4).reshape(b, c, rows, columns)
     return rounded(plane[:, :, :height, :width]).clamp(-128, 127)
 
@@ -100,10 +101,9 @@ def _shrunk(chroma: Float[Tensor, "b 2 h w"], by: int, bx: int) -> Float[Tensor,
     """Means of `by` x `bx` pixels; halves are rounded down and up in turn. To the right the edge fills the last block."""
     if bx == 1:
         return chroma
-    height, width = chroma.shape[-2:]
-    mean = F.avg_pool2d(F.pad(chroma, (0, -width % 16, 0, -height % by), mode="replicate"), (by, bx))
+    mean = F.avg_pool2d(_filled(chroma, by, 16), (by, bx))
     odd = torch.arange(mean.shape[3], device=mean.device) % 2
-    mean = mean + ((1 + odd) / 4 if by == 2 else odd / 2)
+    mean.add_((1 + odd) / 4 if by == 2 else odd / 2)
     return through(mean.floor(), mean)
 
 
@@ -115,8 +115,15 @@ def _enlarged(chroma: Float[Tensor, "b 2 h w"], by: int, bx: int) -> Float[Tenso
         return chroma.repeat_interleave(by, 2).repeat_interleave(bx, 3)
     mean = F.interpolate(chroma, scale_factor=(by, bx), mode="bilinear")
     odd = torch.arange(mean.shape[3], device=mean.device) % 2
-    mean = mean + ((8 - odd) / 16 if by == 2 else (1 + odd) / 4)
+    mean.add_((8 - odd) / 16 if by == 2 else (1 + odd) / 4)
     return through(mean.floor(), mean)
+
+
+def _filled(plane: Float[Tensor, "b c h w"], by: int, bx: int) -> Float[Tensor, "b c h2 w2"]:
+    """To multiples of `by` and `bx`, the last row and column repeated."""
+    height, width = plane.shape[-2:]
+    missing = (0, -width % bx, 0, -height % by)
+    return F.pad(plane, missing, mode="replicate") if any(missing) else plane
 
 
 def _mix(planes: Float[Tensor, "b 3 h w"], matrix: Sequence[Sequence[float]]) -> Float[Tensor, "b 3 h w"]:

@@ -119,7 +119,7 @@ class PoissonNoise(Step):
     def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """As `apply`; the gradient is that of the sum, as if the noise did not depend on the image."""
         noise = [
-            photon_noise(image, p["seed"], p["gray"], p["min_levels"]) * p["scale"]
+            photon_noise(image, p["seed"], p["gray"], p["min_levels"]).mul_(p["scale"])
             for p, image in zip(params, images.detach(), strict=True)
         ]
         return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)

@@ -25,7 +25,7 @@ def gaussian_fields(params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) 
 
 
 def _gaussian_field(params: Params, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-    noise = normal_field(params["seed"], params["gray"], image) * (params["sigma_8bit"] / 255)
+    noise = normal_field(params["seed"], params["gray"], image).mul_(params["sigma_8bit"] / 255)
     if "correlation" in params:
         noise = torch.einsum("ij,jhw->ihw", image.new_tensor(params["correlation"]), noise)
     return noise.expand(image.shape)
@@ -68,8 +68,8 @@ def count_noise(
     return counts.sub_(mean).div_(levels)
 
 
-def count_levels(eight_bit: Float[Tensor, "c h w"]) -> Float[Tensor, ""]:
+def count_levels(eight_bit: Float[Tensor, "c h w"]) -> Float[Tensor, "1"]:
     """The number of distinct values among whole numbers 0..255, rounded up to a power of two."""
     seen = eight_bit.new_zeros(256).index_fill_(0, eight_bit.flatten().long(), 1)
     powers = 2 ** torch.arange(9, device=eight_bit.device)
-    return powers[torch.searchsorted(powers, seen.sum().long())].to(eight_bit)
+    return powers[torch.searchsorted(powers, seen.sum().long().view(1))].to(eight_bit)

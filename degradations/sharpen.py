@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -51,4 +52,4 @@ class USM(Step):
         )
         detail = images - correlate_axes(images, taps, taps)
         mask = detail.detach().abs().gt_(threshold / 255)
-        return images.lerp((images + weight * detail).clamp(0, 1), correlate_axes(mask, taps, taps))
+        return images.lerp(torch.addcmul(images, detail, weight).clamp(0, 1), correlate_axes(mask, taps, taps))

@@ -23,7 +23,7 @@ def rounded(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 
 def to_8bit_levels(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     """[0, 1] to whole numbers 0..255, still float32; the gradient passes the rounding and stops where it clips."""
-    return rounded(images.clamp(0, 1) * 255)
+    return rounded(images.clamp(0, 1).mul_(255))
 
 
 def seeded(seed: int, device: torch.device) -> torch.Generator:
