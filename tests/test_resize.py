@@ -170,7 +170,8 @@ def test_the_resize_chain_of_every_recipe_keeps_a_grid_of_dots_in_its_place(name
             continue
         measured += 1
         rows, columns = (
-            np.exp(-0.5 * ((np.arange(n)[:, None] - place) / sigma) ** 2).sum(1) for n, place in zip(size, places)
+            np.exp(-0.5 * ((np.arange(n)[:, None] - place) / sigma) ** 2).sum(1)
+            for n, place in zip(size, places, strict=True)
         )
         dots = np.repeat(np.outer(rows, columns)[:, :, None], 3, axis=2).astype(np.float32)
         lq = _run_resizes(plan, dots)[:, :, 0].astype(np.float64)
