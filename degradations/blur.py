@@ -2,13 +2,16 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from jaxtyping import Float
+from torch import Tensor
 
 from degradations import kernels
 from degradations.errors import RecipeError
+from degradations.filtering import correlate_batch
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, ScaleRange, ScaleRangeSpec, flag, happens
 
@@ -28,6 +31,10 @@ class KernelBlur(Step):
     @classmethod
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
         return correlate(image, cls.kernel(params))
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        return correlate_batch(images, [cls.kernel(p) for p in params])
 
 
 @DEGRADATION_REGISTRY.register()
@@ -75,25 +82,36 @@ class GaussianBlur(KernelBlur):
 
 
 class _ShapedBlur(GaussianBlur):
-    """A blur whose exponent `beta` is drawn by a coin flip from [low, 1] or from [1, high]."""
+    """A blur whose exponent `beta` is drawn by a coin flip from [low, 1] or from [1, high].
+
+    Where it is drawn `twice`, it is uniform in [low, high] and then again between that and 1, as in MMEditing.
+    """
 
     def __init__(
-        self, kernel_size: RangeSpec, sigma_px: ScaleRangeSpec, beta: RangeSpec, isotropic: bool = True
+        self,
+        kernel_size: RangeSpec,
+        sigma_px: ScaleRangeSpec,
+        beta: RangeSpec,
+        isotropic: bool = True,
+        twice: bool = False,
     ) -> None:
         super().__init__(kernel_size, sigma_px, isotropic)
+        self.twice = flag("twice", twice)
         self.beta = Range.parse("beta", beta, at_least=0.1, at_most=16)
         if not self.beta.low <= 1 <= self.beta.high:
             raise RecipeError("beta", f"must be a range around 1, got {beta!r}")
 
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:
         params = super().sample(rng, frame)
+        if self.twice:
+            return {**params, "beta": 1 + (self.beta.draw(rng) - 1) * float(rng.random())}
         side = (self.beta.low, 1) if happens(rng, 0.5) else (1, self.beta.high)
         return {**params, "beta": float(rng.uniform(*side))}
 
 
 @DEGRADATION_REGISTRY.register()
 class GeneralizedGaussianBlur(_ShapedBlur):
-    """Blur with a generalised Gaussian, exp(-q^beta / 2); keys as GaussianBlur's, and `beta`, a range around 1."""
+    """Blur with a generalised Gaussian, exp(-q^beta / 2); GaussianBlur's keys, `beta`, a range around 1, and `twice`."""
 
     @classmethod
     def kernel(cls, params: Params) -> Float[np.ndarray, "k k"]:
@@ -102,7 +120,7 @@ class GeneralizedGaussianBlur(_ShapedBlur):
 
 @DEGRADATION_REGISTRY.register()
 class PlateauBlur(_ShapedBlur):
-    """Blur with a plateau kernel, 1 / (1 + q^beta); keys as GaussianBlur's, and `beta`, a range around 1."""
+    """Blur with a plateau kernel, 1 / (1 + q^beta); GaussianBlur's keys, `beta`, a range around 1, and `twice`."""
 
     @classmethod
     def kernel(cls, params: Params) -> Float[np.ndarray, "k k"]:
@@ -133,11 +151,9 @@ class SincBlur(KernelBlur):
 def correlate(image: Float[np.ndarray, "h w 3"], kernel: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "h w 3"]:
     """Correlates every channel with the kernel (not flipped), the border mirrored without repeating the edge."""
     kernel = kernels.trim(kernel)
-    middle = len(kernel) // 2
     if len(kernel) == 1:
         return image
-    # a product of a column and a row, as isotropic Gaussians are, is filtered in two cheap passes
-    column, row = kernel[:, middle], kernel[middle] / kernel[middle, middle]
-    if np.abs(np.outer(column, row) - kernel).max() < 1e-7:
+    if factors := kernels.separate(kernel):  # two cheap passes
+        column, row = factors
         return cv2.sepFilter2D(image, -1, row, column, borderType=cv2.BORDER_REFLECT_101)
     return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)

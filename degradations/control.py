@@ -81,7 +81,7 @@ class Choice(Node):
 
     def __init__(self, options: Any) -> None:
         self.nodes = build_nodes("options", _without("prob", options))
-        self.bounds = np.cumsum(_probabilities(options))
+        self.bounds = np.cumsum(probabilities("options", options))
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> list[Params]:
         chosen = int(np.searchsorted(self.bounds[:-1], rng.random(), side="right"))
@@ -104,14 +104,15 @@ def _without(key: str, entries: Any) -> Any:
     return [{k: v for k, v in e.items() if k != key} if isinstance(e, Mapping) else e for e in entries]
 
 
-def _probabilities(options: Any) -> list[float]:
+def probabilities(key: str, options: Any) -> list[float]:
+    """Of the entries of the list under `key`, from the `prob` of each; all alike where none has one."""
     if not any("prob" in option for option in options):
         return [1 / len(options)] * len(options)
     probs = []
     for i, option in enumerate(options):
         if "prob" not in option:
-            raise RecipeError(f"options.{i}.prob", "is missing; give every option one, or none")
-        probs.append(probability(f"options.{i}.prob", option["prob"]))
+            raise RecipeError(f"{key}.{i}.prob", "is missing; give every option one, or none")
+        probs.append(probability(f"{key}.{i}.prob", option["prob"]))
     if abs(sum(probs) - 1) > 1e-6:
-        raise RecipeError("options", f"their probabilities sum to {sum(probs):.6g}, not to 1")
+        raise RecipeError(key, f"their probabilities sum to {sum(probs):.6g}, not to 1")
     return probs

@@ -114,6 +114,13 @@ def trim(kernel: Float[np.ndarray, "k k"], tolerance: float = 1e-6) -> Float[np.
     return np.ones((1, 1), np.float32)
 
 
+def separate(kernel: Float[np.ndarray, "k k"]) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]] | None:
+    """A column and a row whose product is the kernel, as for isotropic Gaussians, or None where there are none."""
+    middle = len(kernel) // 2
+    column, row = kernel[:, middle], kernel[middle] / kernel[middle, middle]
+    return (column, row) if np.abs(np.outer(column, row) - kernel).max() < 1e-7 else None
+
+
 def _squared_distance(size: int, sigma_px: SigmaXY, theta: float) -> Float[np.ndarray, "k k"]:
     """Squared distance from the centre along the axes rotated by theta, in units of sigma."""
     offset = np.arange(size) - size // 2

@@ -1,10 +1,15 @@
 """Noise as Real-ESRGAN and BSRGAN add it. A plan holds the seed of a field; the field is exact for one version of NumPy."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from degradations.errors import RecipeError
+from degradations.noise_fields import count_noise, counted, gaussian_fields, photon_noise
 from degradations.pixels import to_8bit
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, draw_seed, happens, probability
@@ -52,6 +57,10 @@ class GaussianNoise(Step):
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
         return np.clip(image + gaussian_field(params, image.shape[:2]), 0, 1)
 
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        return (images + gaussian_fields(params, images)).clamp(0, 1)
+
 
 @DEGRADATION_REGISTRY.register()
 class SpeckleNoise(GaussianNoise):
@@ -64,6 +73,11 @@ class SpeckleNoise(GaussianNoise):
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
         image = np.clip(image, 0, 1)
         return np.clip(image + image * gaussian_field(params, image.shape[:2]), 0, 1)
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        images = images.clamp(0, 1)
+        return (images + images * gaussian_fields(params, images)).clamp(0, 1)
 
 
 @DEGRADATION_REGISTRY.register()
@@ -101,6 +115,15 @@ class PoissonNoise(Step):
         noise *= np.float32(params["scale"])
         return np.clip(image + noise, 0, 1)
 
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """As `apply`; the gradient is that of the sum, as if the noise did not depend on the image."""
+        noise = [
+            photon_noise(image, p["seed"], p["gray"], p["min_levels"]) * p["scale"]
+            for p, image in zip(params, images.detach(), strict=True)
+        ]
+        return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)
+
 
 @DEGRADATION_REGISTRY.register()
 class ShotNoise(Step):
@@ -126,6 +149,15 @@ class ShotNoise(Step):
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
         source = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[:, :, None] if params["gray"] else image
         return np.clip(image + poisson_noise(to_8bit(source), params["photons"], field(params["seed"])), 0, 1)
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """As `apply`; the gradient is that of the sum, as if the noise did not depend on the image."""
+        noise = [
+            count_noise(counted(image, p["gray"]), p["photons"], p["seed"])
+            for p, image in zip(params, images.detach(), strict=True)
+        ]
+        return (images + torch.stack([n.expand(images.shape[1:]) for n in noise])).clamp(0, 1)
 
 
 def draw_correlation(rng: np.random.Generator) -> list[list[float]]:

@@ -7,16 +7,20 @@ average and within 0.06 px.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
+from torch import Tensor
 
 from degradations.errors import RecipeError, suggest
 from degradations.kernels import cubic
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
+from degradations.tensors import band_matmul
 from degradations.values import ScaleRange, ScaleRangeSpec, flag, names
 
 MODES = ("area", "bilinear", "bicubic", "lanczos")
@@ -77,6 +81,11 @@ class Resize(Step):
         both_done = _resize_rows(cv2.transpose(rows_done), width, params["mode"], params["antialias"])
         return cv2.transpose(both_done)
 
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
+        height, width = params[0]["size"]
+        return _resize_axis(params, _resize_axis(params, images, height, axis=2), width, axis=3)
+
 
 def _resize_rows(
     image: Float[np.ndarray, "n m 3"], n_out: int, mode: str, antialias: bool
@@ -85,6 +94,17 @@ def _resize_rows(
     if n_in == n_out:
         return image
     return (axis_weights(n_in, n_out, mode, antialias) @ image.reshape(n_in, m * 3)).reshape(n_out, m, 3)
+
+
+def _resize_axis(
+    params: Sequence[Params], images: Float[Tensor, "b 3 h w"], n_out: int, axis: int
+) -> Float[Tensor, "b 3 h2 w2"]:
+    n_in = images.shape[axis]
+    if n_in == n_out:
+        return images
+    weights = [axis_weights(n_in, n_out, p["mode"], p["antialias"]).tocoo() for p in params]
+    reach = max(np.abs(w.col - _centres(n_in, n_out)[w.row]).max() for w in weights)
+    return band_matmul(torch.from_numpy(np.stack([w.toarray() for w in weights])).to(images), reach, images, axis)
 
 
 def axis_weights(n_in: int, n_out: int, mode: str, antialias: bool) -> csr_array:

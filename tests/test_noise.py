@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import linalg, stats
 
 from degradations import RecipeError
+from degradations.blur import SincBlur
 from degradations.noise import (
     GaussianNoise,
     PoissonNoise,
@@ -14,7 +16,7 @@ from degradations.noise import (
     field,
     poisson_noise,
 )
-from degradations.registry import Frame
+from degradations.registry import Frame, Step, build_node
 
 GRADIENT = np.tile(np.linspace(0.2, 0.8, 256, dtype=np.float32)[None, :, None], (256, 1, 3))
 
@@ -191,3 +193,84 @@ def test_photons_are_drawn_log_uniformly():
     drawn = [step.sample(rng, FRAME) for _ in range(2000)]
     assert stats.kstest([np.log10(params["photons"]) for params in drawn], stats.uniform(2, 2).cdf).pvalue > 0.01
     assert np.mean([params["gray"] for params in drawn]) == pytest.approx(0.5, abs=0.04)
+
+
+def _drawn(name: str, seed: int, gray: bool) -> tuple[type[Step], dict]:
+    specs = {
+        "GaussianNoise": {"sigma_8bit": 15},
+        "SpeckleNoise": {"sigma_8bit": 15},
+        "PoissonNoise": {"scale": 1, "min_levels": 64},
+        "ShotNoise": {"photons": 300},
+    }
+    step = build_node({"type": name, **specs[name], "gray_prob": float(gray)})
+    return type(step), step.draw(np.random.default_rng(seed), FRAME)[0]
+
+
+NOISES = ("GaussianNoise", "SpeckleNoise", "PoissonNoise", "ShotNoise")
+
+
+@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize("gray", [True, False])
+def test_fields_of_two_seeds_have_nothing_in_common_and_one_repeats(name, gray):
+    fields = []
+    for seed in (1, 2, 1):
+        step, params = _drawn(name, seed, gray)
+        fields.append((step.apply(params, GRADIENT) - GRADIENT).ravel())
+    np.testing.assert_array_equal(fields[0], fields[2])
+    assert abs(np.corrcoef(fields[0], fields[1])[0, 1]) < 0.02
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_gray_noise_keeps_gray_gray(name):
+    step, params = _drawn(name, 1, gray=True)
+    noisy = step.apply(params, GRADIENT)
+    assert np.ptp(noisy, axis=2).max() < 1e-6
+    assert (noisy - GRADIENT).std() > 0.01
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_what_a_sinc_overshoots_is_clipped(name):
+    edge = np.zeros((32, 32, 3), np.float32)
+    edge[:, 16:] = 1
+    ringing = SincBlur.apply({"kernel_size": 21, "cutoff": 0.5}, edge)
+    assert ringing.min() < -0.04
+    assert ringing.max() > 1.04
+    step, params = _drawn(name, 1, gray=False)
+    noisy = step.apply(params, ringing)
+    assert 0 <= noisy.min() <= noisy.max() <= 1
+
+
+@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize("gray", [True, False])
+def test_the_batched_form_has_the_same_law_for_each_image_by_itself(name, gray):
+    drawn = [_drawn(name, seed, gray) for seed in (1, 2)]
+    step, params = drawn[0][0], [params for _, params in drawn]
+    images = torch.from_numpy(GRADIENT).permute(2, 0, 1)[None].repeat(2, 1, 1, 1)
+    batch = step.apply_batch(params, images)
+    torch.testing.assert_close(batch[1:], step.apply_batch(params[1:], images[1:]))
+    fields = (batch - images).numpy()
+    ours = step.apply(params[0], GRADIENT) - GRADIENT
+    for column in (20, 128, 235):
+        around = slice(column - 8, column + 8)
+        assert fields[0, :, :, around].std() == pytest.approx(ours[:, around].std(), rel=0.04)
+    assert abs(fields.mean()) < 0.001
+    assert (np.ptp(fields, axis=1).max() < 1e-6) == gray
+    assert abs(np.corrcoef(fields[0].ravel(), fields[1].ravel())[0, 1]) < 0.02
+
+
+def test_batched_correlated_noise_has_the_covariance_of_its_plan():
+    params = [_correlated(seed) for seed in (0, 1)]
+    noise = GaussianNoise.apply_batch(params, torch.full((2, 3, 300, 300), 0.5)) - 0.5
+    for p, field_of_one in zip(params, noise.flatten(2).numpy(), strict=True):
+        root = np.array(p["correlation"])
+        expected = (20 / 255) ** 2 * root @ root.T
+        np.testing.assert_allclose(np.cov(field_of_one), expected, atol=0.02 * expected.max())
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_the_batched_form_lets_the_gradient_through(name):
+    step, params = _drawn(name, 1, gray=False)
+    image = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
+    step.apply_batch([params], image).sum().backward()
+    assert image.grad is not None
+    assert image.grad.mean().item() == pytest.approx(1, abs=0.1)

@@ -11,8 +11,9 @@ from scipy import stats
 
 import degradations
 from degradations import RecipeError, build_pipeline
+from degradations.pipeline import recipe_names
 
-NAMES = ("realesrgan", "bicubic", "bsrgan", "bsrgan_plus")
+NAMES = tuple(recipe_names())
 PIPELINES = {name: build_pipeline(name) for name in NAMES}
 
 

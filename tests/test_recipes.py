@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from degradations import RecipeError, build_pipeline
+from degradations import target as apply_target
 from degradations.pipeline import recipe_names
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Step
 
@@ -44,7 +45,18 @@ BAD_STEPS = [
     ([{**BLUR, "isotropic": "yes"}], "steps.0.isotropic", "true or false"),
     ([{**BLUR, "type": "PlateauBlur", "beta": [2, 3]}], "steps.0.beta", "around 1"),
     ([{**BLUR, "prob": 1.5}], "steps.0.prob", "in [0, 1]"),
-    ([{"type": "JPEG", "quality": [0, 95]}], "steps.0.quality", "in [1, 100]"),
+    ([{"type": "JPEG", "quality": [-1, 95]}], "steps.0.quality", "in [0, 100]"),
+    ([{"type": "JPEG", "quality": 50, "subsampling": "4:2:1"}], "steps.0.subsampling", "did you mean"),
+    ([{"type": "JPEG", "quality": 50, "subsampling": ["4:4:4", 14520]}], "steps.0.subsampling", "quotes"),
+    ([{"type": "WebP", "quality": 0}], "steps.0.quality", "in [1, 100]"),
+    (
+        [{"type": "GaussianNoise", "sigma_8bit": 1, "gray_prob": 0.7, "correlated_prob": 0.5}],
+        "steps.0.correlated_prob",
+        "above 1",
+    ),
+    ([{"type": "ShotNoise", "photons": [0, 100]}], "steps.0.photons", "in [1, 1e+06]"),
+    ([{"type": "CameraNoise", "shot": [0.1, 0.01]}], "steps.0.shot", "low 0.1 is above high 0.01"),
+    ([{"type": "ChromaShift", "shift_px": 100}], "steps.0.shift_px", "in [-16, 16]"),
     ([{"type": "JPEG", "quality": 30.5}], "steps.0.quality", "whole"),
     ([{**TO_LR, "mode": "bicubik"}], "steps.0.mode", "did you mean 'bicubic'?"),
     ([{**TO_LR, "mode": []}], "steps.0.mode", "a name or a list"),
@@ -123,6 +135,16 @@ def test_a_recipe_is_the_same_as_a_file_and_as_a_mapping(tmp_path: Path):
     for seed in range(5):
         plans = [p.sample(np.random.default_rng(seed), (9, 7), 2) for p in (from_file, from_mapping)]
         assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_target_is_the_image_itself_unless_the_recipe_sharpens_it(name):
+    image, pipeline = np.random.default_rng(0).random((24, 20, 3), np.float32), build_pipeline(name)
+    for seed in range(6):
+        plan = pipeline.sample(np.random.default_rng(seed), (24, 20), 2)
+        changed = not np.array_equal(apply_target(plan, image), image)
+        assert changed == (plan["target"] is not None)
+        assert plan["target"] is None or plan["target"]["type"] == "USM"
 
 
 @pytest.mark.parametrize("scale", [0.5, 0, -2, float("nan"), float("inf"), (2.0, 0.9)])
