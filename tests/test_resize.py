@@ -107,6 +107,14 @@ def test_area_differs_from_opencvs_only_by_the_balancing_of_edges():
     assert np.abs(_resize(image, (37, 37), "area") - expected).max() < 0.01
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_torch_form_resizes_alike(mode, antialias):
+    image, params = _image(31, 47), {"size": [20, 66], "mode": mode, "antialias": antialias}
+    in_torch = Resize.apply_batch([params], torch.from_numpy(image).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    np.testing.assert_allclose(in_torch, Resize.apply(params, image), atol=2e-6)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(SIZES, SIZES, st.sampled_from(MODES), st.booleans())
 def test_weights_sum_to_one_and_area_and_bilinear_have_no_negative_ones(n_in, n_out, mode, antialias):
