@@ -66,6 +66,8 @@ class KernelPool(KernelBlur):
         kernel = np.array(params["kernel"], np.float64)
         if kernel.ndim != 2 or kernel.shape[0] != kernel.shape[1] or len(kernel) % 2 == 0:
             raise RecipeError("kernel", f"expected a square of odd size, got one of {list(kernel.shape)}")
+        if not 0 < kernel.sum() < np.inf:
+            raise RecipeError("kernel", f"its sum must be positive, got {kernel.sum():g}")
         return (kernel / kernel.sum()).astype(np.float32)
 
 

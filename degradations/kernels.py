@@ -117,6 +117,8 @@ def trim(kernel: Float[np.ndarray, "k k"], tolerance: float = 1e-6) -> Float[np.
 def separate(kernel: Float[np.ndarray, "k k"]) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]] | None:
     """A column and a row whose product is the kernel, as for isotropic Gaussians, or None where there are none."""
     middle = len(kernel) // 2
+    if kernel[middle, middle] == 0:
+        return None
     column, row = kernel[:, middle], kernel[middle] / kernel[middle, middle]
     return (column, row) if np.abs(np.outer(column, row) - kernel).max() < 1e-7 else None
 

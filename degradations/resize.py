@@ -115,9 +115,9 @@ def axis_weights(n_in: int, n_out: int, mode: str, antialias: bool) -> csr_array
         index, weight = _kernel_taps(n_in, n_out, mode, antialias)
     if not antialias:
         _balance(index, weight, _centres(n_in, n_out))
-    row = np.repeat(np.arange(n_out), index.shape[1])
-    column = index.clip(0, n_in - 1).ravel()  # the edge pixel is repeated
-    return csr_array((weight.astype(np.float32).ravel(), (row, column)), shape=(n_out, n_in))
+    column = index.clip(0, n_in - 1, dtype=np.int32).ravel()  # the edge pixel is repeated
+    row_starts = np.arange(0, column.size + 1, index.shape[1], dtype=np.int32)
+    return csr_array((weight.astype(np.float32).ravel(), column, row_starts), shape=(n_out, n_in))
 
 
 def _kernel_taps(n_in: int, n_out: int, mode: str, antialias: bool) -> Taps:

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage, stats
 
-from degradations import blur, kernels, optical_blur
+from degradations import blur, kernel_pool, kernels, optical_blur
 from degradations.registry import Frame
 
 FRAME = Frame((64, 64), (64, 64), (16, 16))
@@ -71,6 +72,7 @@ STEPS = (
     blur.SincBlur([7, 21], [0.3, 1]),
     optical_blur.MotionBlur([2, "5 s"], 30),
     optical_blur.DefocusBlur([0.5, "0.6 s"]),
+    kernel_pool.KernelPool(),
 )
 
 
@@ -80,6 +82,10 @@ def test_a_step_applies_the_kernel_that_its_parameters_describe(step):
     image = _image(30, 20)
     expected = ndimage.correlate(image.astype(np.float64), step.kernel(params)[:, :, None], mode="mirror")
     np.testing.assert_allclose(step.apply(params, image), expected, atol=4e-6)
+    batch = torch.from_numpy(image).permute(2, 0, 1).repeat(2, 1, 1, 1)
+    other = step.sample(np.random.default_rng(6), FRAME)
+    in_torch = step.apply_batch([other, params], batch)[1].permute(1, 2, 0)
+    np.testing.assert_allclose(in_torch, expected, atol=4e-6)
 
 
 def test_a_moving_camera_and_a_lens_out_of_focus_draw_what_they_are_told():

@@ -74,10 +74,18 @@ def test_without_files_kernels_are_made_up_and_the_plan_says_so():
         assert np.mean(variance) == pytest.approx((low + high) / 2, rel=0.1)
 
 
-def test_an_edited_kernel_that_is_none_is_refused():
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [
+        ([[0.5, 0.5]], r"expected a square of odd size, got one of \[1, 2\]"),
+        ([[0.0]], "its sum must be positive, got 0"),
+        ([[float("nan")]], "its sum must be positive, got nan"),
+    ],
+)
+def test_an_edited_kernel_that_is_none_is_refused(kernel, words):
     plan = build_pipeline({"steps": [{"type": "KernelPool"}, TO_LR]}).sample(np.random.default_rng(0), (9, 9), 1)
-    plan["steps"][0]["kernel"] = [[0.5, 0.5]]
-    with pytest.raises(RecipeError, match=r"steps\.0\.kernel: expected a square of odd size, got one of \[1, 2\]"):
+    plan["steps"][0]["kernel"] = kernel
+    with pytest.raises(RecipeError, match=rf"steps\.0\.kernel: {words}"):
         degradations.apply(plan, np.zeros((9, 9, 3), np.float32))
 
 

@@ -107,6 +107,14 @@ def test_area_differs_from_opencvs_only_by_the_balancing_of_edges():
     assert np.abs(_resize(image, (37, 37), "area") - expected).max() < 0.01
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_torch_form_resizes_alike(mode, antialias):
+    image, params = _image(31, 47), {"size": [20, 66], "mode": mode, "antialias": antialias}
+    in_torch = Resize.apply_batch([params], torch.from_numpy(image).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+    np.testing.assert_allclose(in_torch, Resize.apply(params, image), atol=2e-6)
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(SIZES, SIZES, st.sampled_from(MODES), st.booleans())
 def test_weights_sum_to_one_and_area_and_bilinear_have_no_negative_ones(n_in, n_out, mode, antialias):
@@ -170,7 +178,8 @@ def test_the_resize_chain_of_every_recipe_keeps_a_grid_of_dots_in_its_place(name
             continue
         measured += 1
         rows, columns = (
-            np.exp(-0.5 * ((np.arange(n)[:, None] - place) / sigma) ** 2).sum(1) for n, place in zip(size, places)
+            np.exp(-0.5 * ((np.arange(n)[:, None] - place) / sigma) ** 2).sum(1)
+            for n, place in zip(size, places, strict=True)
         )
         dots = np.repeat(np.outer(rows, columns)[:, :, None], 3, axis=2).astype(np.float32)
         lq = _run_resizes(plan, dots)[:, :, 0].astype(np.float64)
