@@ -48,7 +48,7 @@ def counted(image: Float[Tensor, "3 h w"], gray: bool) -> Float[Tensor, "c h w"]
 
 @torch.no_grad()
 def count_noise(
-    eight_bit: Float[Tensor, "c h w"], levels: float | Float[Tensor, ""], seed: int
+    eight_bit: Float[Tensor, "c h w"], levels: float | Float[Tensor, "1"], seed: int
 ) -> Float[Tensor, "c h w"]:
     """What a count of `levels` photons at white deviates from the image, in units of white.
 
