@@ -3,10 +3,12 @@
 Carried out again, also after a round trip through a file, it gives the same image bit for bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from degradations.errors import RecipeError
@@ -71,14 +73,28 @@ def _check_image(plan: Plan, image: np.ndarray) -> None:
 
 
 def _run_step(step: Params, image: np.ndarray, where: str) -> np.ndarray:
+    with blamed_on(where):
+        return find_step(step).apply(step, image)
+
+
+def find_step(step: Params) -> type[Step]:
+    """The class that carries out a step of a plan."""
+    cls = find_class(step["type"])
+    if not issubclass(cls, Step):
+        raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
+    return cls
+
+
+@contextmanager
+def blamed_on(where: str) -> Iterator[None]:
+    """Makes one line, with the step's place in the plan, of whatever goes wrong: an edited plan may hold anything."""
     try:
-        cls = find_class(step["type"])
-        if not issubclass(cls, Step):
-            raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
-        return cls.apply(step, image)
+        yield
     except RecipeError as error:
         raise error.below(where) from error
     except KeyError as error:
         raise RecipeError(where, f"the step has no {error}") from error
-    except Exception as error:  # an edited plan may hold anything
+    except torch.OutOfMemoryError:  # not the plan's fault
+        raise
+    except Exception as error:
         raise RecipeError(where, f"cannot be applied: {' '.join(str(error).split())}") from error

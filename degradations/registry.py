@@ -1,6 +1,7 @@
 """What a step is, how it is registered, and how a `{type: ..., ...}` of a recipe becomes one."""
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,12 @@ class Frame:
     """of the image at the start"""
     lr_size: Size
     """of the image at the end"""
+
+    @property
+    def scale(self) -> float:
+        """From LR to HR by their sizes; the geometric mean of the two axes."""
+        (hr_height, hr_width), (height, width) = self.hr_size, self.lr_size
+        return math.sqrt(hr_height * hr_width / (height * width))
 
     def after(self, steps: Sequence[Params]) -> "Frame":
         """The frame behind these steps; a step that changes the size states the new one under "size"."""

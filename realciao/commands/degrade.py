@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realciao.commands import Parser, command
+from realciao.commands.extract_noise import add_options, extract_noise
 from realciao.commands.jobs import Job, mirror, refuse_existing
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
@@ -38,12 +39,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="do what this plan says; pipeline, scale and seed then are unused",
     )
     add("--overwrite", action="store_true", help="replace results that are already there")
+    add_options(parser)
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    if args.extract_noise:
+        return extract_noise(args)
     jobs = mirror(args.input, args.output, lambda source: f"{source.stem}.png")
     if not args.overwrite:
         refuse_existing(path for job in jobs for path in (job.target, _plan_file(job)))
