@@ -61,7 +61,7 @@ def _run(todos: Sequence[Todo], images: list[Tensor], stack: bool | None = None)
     """Carries out what each image awaits, turn by turn; equal steps between equal sizes are one call where that pays.
 
     Args:
-        stack: whether to stack at all. By default everywhere but on CPUs: a CPU works through single images as fast or faster, as
+        stack: whether to stack at all. By default not on CPUs, which work through single images as fast or faster, as
             they stay in its cache, and then no result depends on its neighbours in the batch, not even in the last bit.
     """
     for turn in range(max(map(len, todos), default=0)):
