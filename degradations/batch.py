@@ -61,7 +61,7 @@ def _run(todos: Sequence[Todo], images: list[Tensor], stack: bool | None = None)
     """Carries out what each image awaits, turn by turn; equal steps between equal sizes are one call where that pays.
 
     Args:
-        stack: whether to stack at all. By default on GPUs only: a CPU works through single images as fast or faster, as
+        stack: whether to stack at all. By default not on CPUs, which work through single images as fast or faster, as
             they stay in its cache, and then no result depends on its neighbours in the batch, not even in the last bit.
     """
     for turn in range(max(map(len, todos), default=0)):
@@ -69,11 +69,11 @@ def _run(todos: Sequence[Todo], images: list[Tensor], stack: bool | None = None)
         for i, image in enumerate(images):
             if turn < len(todos[i]):
                 groups.setdefault(_group(*todos[i][turn], image), []).append(i)
-        if not (images[0].is_cuda if stack is None else stack):
+        if not (images[0].device.type != "cpu" if stack is None else stack):
             groups = {(group[0], i): [i] for group, members in groups.items() for i in members}
         for group, members in groups.items():
             where, params = zip(*(todos[i][turn] for i in members), strict=True)
-            with blamed_on(where[0]):
+            with blamed_on(" or ".join(where)):
                 done = group[0].apply_batch(params, torch.stack([images[i] for i in members]))
             for i, image in zip(members, done, strict=True):
                 images[i] = image

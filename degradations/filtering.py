@@ -17,6 +17,8 @@ def correlate_batch(
 ) -> Float[Tensor, "b c h w"]:
     """Each image correlated with its kernel, the kernels odd and of any sizes; differentiable."""
     trimmed = [kernel_makers.trim(kernel) for kernel in kernels]
+    if all(len(kernel) == 1 for kernel in trimmed):
+        return images
     factors = [kernel_makers.separate(kernel) for kernel in trimmed]
     if all(factor is not None for factor in factors):
         columns, rows = (stack_kernels([f[i] for f in factors if f is not None], images) for i in (0, 1))

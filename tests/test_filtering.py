@@ -49,7 +49,7 @@ def test_an_index_is_mirrored_as_numpy_pads(n):
     np.testing.assert_array_equal(mirrored(torch.arange(-20, n + 20), n), expected)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(SIZES, SIZES, SIZES, SIZES, st.lists(st.sampled_from(MODES), min_size=1, max_size=3), st.booleans())
 def test_resizing_in_torch_equals_numpys(h, w, new_h, new_w, modes, antialias):
     image = _image(h, w)
