@@ -9,6 +9,17 @@ for _module in pkgutil.iter_modules(__path__):
 
 from degradations.errors import RecipeError  # noqa: E402
 from degradations.pipeline import Pipeline, build_pipeline  # noqa: E402
-from degradations.plan import Plan, apply, check_plan, pair, target  # noqa: E402
+from degradations.plan import Plan, apply, check_plan, describe, pair, target, trace  # noqa: E402
 
-__all__ = ["Pipeline", "Plan", "RecipeError", "apply", "build_pipeline", "check_plan", "pair", "target"]
+__all__ = [
+    "Pipeline",
+    "Plan",
+    "RecipeError",
+    "apply",
+    "build_pipeline",
+    "check_plan",
+    "describe",
+    "pair",
+    "target",
+    "trace",
+]

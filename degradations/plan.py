@@ -3,7 +3,7 @@
 Carried out again, also after a round trip through a file, it gives the same image bit for bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,30 @@ def pair(
     """`apply` and `target` in one, which sharpens once: (degraded image, target)."""
     sharpened = target(plan, image)
     degraded = sharpened
+    for _, degraded in trace(plan, sharpened):
+        pass
+    return from_8bit(to_8bit(degraded)), sharpened
+
+
+def trace(
+    plan: Plan, sharpened: Float[np.ndarray, "hr_h hr_w 3"]
+) -> Iterator[tuple[Params, Float[np.ndarray, "h w 3"]]]:
+    """Each step with the image behind it, from the target on; `apply` gives the last one, rounded to 8 bits.
+
+    Raises:
+        RecipeError: as `apply`, when it comes to the step.
+    """
+    degraded = sharpened
     for i, step in enumerate(plan["steps"]):
         degraded = _run_step(step, degraded, f"steps.{i}")
+        yield step, degraded
     if list(degraded.shape[:2]) != plan["lr_size"]:
         raise RecipeError("lr_size", f"the plan says {plan['lr_size']}, its steps end with {list(degraded.shape[:2])}")
-    return from_8bit(to_8bit(degraded)), sharpened
+
+
+def describe(step: Params) -> str:
+    """A step of a plan in words; raises RecipeError where its type is unknown."""
+    return find_class(step["type"]).describe(step)
 
 
 def check_plan(plan: Any) -> None:
