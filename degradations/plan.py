@@ -64,7 +64,15 @@ def trace(
 
 def describe(step: Params) -> str:
     """A step of a plan in words; raises RecipeError where its type is unknown."""
-    return find_class(step["type"]).describe(step)
+    return find_step(step).describe(step)
+
+
+def find_step(step: Params) -> type[Step]:
+    """The class that carries out a step of a plan; raises RecipeError where it is none."""
+    cls = find_class(step["type"])
+    if not issubclass(cls, Step):
+        raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
+    return cls
 
 
 def check_plan(plan: Any) -> None:
@@ -91,10 +99,7 @@ def _check_image(plan: Plan, image: np.ndarray) -> None:
 
 def _run_step(step: Params, image: np.ndarray, where: str) -> np.ndarray:
     try:
-        cls = find_class(step["type"])
-        if not issubclass(cls, Step):
-            raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
-        return cls.apply(step, image)
+        return find_step(step).apply(step, image)
     except RecipeError as error:
         raise error.below(where) from error
     except KeyError as error:

@@ -36,9 +36,9 @@ p { margin: .2rem 0; color: var(--soft); max-width: 70ch; }
 section { margin-top: 2rem; padding-top: 1.2rem; border-top: 1px solid var(--line); }
 figure { margin: 0; }
 img { display: block; width: 100%; height: auto; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: .8rem; margin: .8rem 0; max-width: 60rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(46%, 16rem), 1fr)); gap: .8rem; margin: .8rem 0; max-width: 46rem; }
 .whole { position: relative; }
-.whole i { position: absolute; outline: 2px solid var(--mark); }
+.whole i { position: absolute; outline: 2px solid var(--mark); outline-offset: -2px; }
 .pair figcaption { font-size: .85rem; color: var(--soft); padding-top: .3rem; }
 .steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr)); gap: .8rem; padding: 0; margin: .8rem 0; list-style: none; }
 .steps figure { height: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 6px; overflow: hidden; }
