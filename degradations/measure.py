@@ -33,7 +33,9 @@ class Measured:
     """of each codec, in order"""
 
 
-def measure_steps(plan: Plan, sharpened: Float[np.ndarray, "hr_h hr_w 3"]) -> tuple[Measured, Float[np.ndarray, "h w 3"]]:
+def measure_steps(
+    plan: Plan, sharpened: Float[np.ndarray, "hr_h hr_w 3"]
+) -> tuple[Measured, Float[np.ndarray, "h w 3"]]:
     """Carries out a plan on its target: (what the steps came to, the image behind the last, not yet rounded to 8 bits).
 
     A step is noise where its plan holds a seed, and a codec where it holds a quality.
@@ -57,9 +59,7 @@ def effective_blur_px(plan: Plan) -> float:
     filter rings, that counts too. The root mean square over two edges at right angles is taken.
     """
     linear = {**plan, "steps": [step for step in plan["steps"] if _is_linear(step)]}
-    after = edges = _edges(plan["size"], plan["size"], PROBE_PX)
-    for _, after in trace(linear, edges):
-        pass
+    *_, (_, after) = trace(linear, _edges(plan["size"], plan["size"], PROBE_PX))
     height, width = after.shape[:2]
     moved = np.abs(after - _edges(plan["size"], (height, width), 0))[..., :2]
     # near the border the mirrored edge has a kink

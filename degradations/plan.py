@@ -39,10 +39,9 @@ def pair(
     plan: Plan, image: Float[np.ndarray, "hr_h hr_w 3"]
 ) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "hr_h hr_w 3"]]:
     """`apply` and `target` in one, which sharpens once: (degraded image, target)."""
-    sharpened = target(plan, image)
-    degraded = sharpened
-    for _, degraded in trace(plan, sharpened):
-        pass
+    sharpened = degraded = target(plan, image)
+    for _, state in trace(plan, sharpened):
+        degraded = state
     return from_8bit(to_8bit(degraded)), sharpened
 
 

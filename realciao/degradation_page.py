@@ -5,6 +5,7 @@ import html
 import io
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from string import Template
 
 from PIL import Image
@@ -23,12 +24,14 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-:root { color-scheme: light dark; --ink: #1a1d21; --soft: #5c6570; --paper: #fbfbfa; --card: #fff; --line: #dfe2e6; --mark: #c2410c; }
+:root { color-scheme: light dark; --mark: #c2410c;
+  --ink: #1a1d21; --soft: #5c6570; --paper: #fbfbfa; --card: #fff; --line: #dfe2e6; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e8eaed; --soft: #a0a8b2; --paper: #15171a; --card: #1e2125; --line: #33383f; --mark: #fb923c; }
+  :root { --mark: #fb923c; --ink: #e8eaed; --soft: #a0a8b2; --paper: #15171a; --card: #1e2125; --line: #33383f; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1400px; padding: 1.5rem clamp(.8rem, 3vw, 2.5rem) 4rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; max-width: 1400px; padding: 1.5rem clamp(.8rem, 3vw, 2.5rem) 4rem;
+  background: var(--paper); color: var(--ink);
   font: 16px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; }
 h2 { font-size: 1.15rem; margin: 0; overflow-wrap: anywhere; }
@@ -36,11 +39,12 @@ p { margin: .2rem 0; color: var(--soft); max-width: 70ch; }
 section { margin-top: 2rem; padding-top: 1.2rem; border-top: 1px solid var(--line); }
 figure { margin: 0; }
 img { display: block; width: 100%; height: auto; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(46%, 16rem), 1fr)); gap: .8rem; margin: .8rem 0; max-width: 46rem; }
+.pair, .steps { display: grid; gap: .8rem; padding: 0; margin: .8rem 0; }
+.pair { grid-template-columns: repeat(auto-fit, minmax(min(46%, 16rem), 1fr)); max-width: 46rem; }
 .whole { position: relative; }
 .whole i { position: absolute; outline: 2px solid var(--mark); outline-offset: -2px; }
 .pair figcaption { font-size: .85rem; color: var(--soft); padding-top: .3rem; }
-.steps { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr)); gap: .8rem; padding: 0; margin: .8rem 0; list-style: none; }
+.steps { grid-template-columns: repeat(auto-fill, minmax(min(46%, 13rem), 1fr)); list-style: none; }
 .steps figure { height: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 6px; overflow: hidden; }
 .steps figcaption { padding: .5rem .6rem .6rem; font-size: .85rem; overflow-wrap: anywhere; }
 .steps small { display: block; color: var(--soft); }
@@ -82,14 +86,21 @@ def _section(exhibit: Exhibit) -> str:
         for name, pixels, panel in (("Input", exhibit.before, first), ("Result", exhibit.after, last))
     )
     steps = "".join(_step(number, panel, panel is last) for number, panel in enumerate(exhibit.panels))
-    plan = json.dumps(exhibit.plan, indent=1)
-    encoded = base64.b64encode(plan.encode()).decode()
-    name = html.escape(exhibit.name)
     return (
-        f"<section><h2>{name}</h2><p>{_size(first)} to {_size(last)}, PSNR {exhibit.psnr_db:.1f} dB</p>"
-        f'<div class="pair">{pair}</div><ol class="steps">{steps}</ol>'
-        f'<details><summary>The plan, for <code>--replay</code></summary><p><a download="{html.escape(_plan_name(exhibit.name))}" '
-        f'href="data:application/json;base64,{encoded}">Save it</a></p><pre>{html.escape(plan)}</pre></details></section>'
+        f"<section><h2>{html.escape(exhibit.name)}</h2>"
+        f"<p>{_size(first)} to {_size(last)}, PSNR {exhibit.psnr_db:.1f} dB</p>"
+        f'<div class="pair">{pair}</div><ol class="steps">{steps}</ol>{_plan(exhibit)}</section>'
+    )
+
+
+def _plan(exhibit: Exhibit) -> str:
+    """The plan to read and to save, folded away."""
+    plan = json.dumps(exhibit.plan, indent=1)
+    link = f"data:application/json;base64,{base64.b64encode(plan.encode()).decode()}"
+    name = html.escape(f"{PurePath(exhibit.name).stem}.json")
+    return (
+        f"<details><summary>The plan, for <code>--replay</code></summary>"
+        f'<p><a download="{name}" href="{link}">Save it as {name}</a></p><pre>{html.escape(plan)}</pre></details>'
     )
 
 
@@ -119,7 +130,3 @@ def _uri(picture: Pixels | Image.Image) -> str:
 
 def _size(panel: Panel) -> str:
     return f"{size_text(panel.size)} px"
-
-
-def _plan_name(name: str) -> str:
-    return f"{name.rpartition('/')[2].rpartition('.')[0] or 'plan'}.json"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from realciao.degradation_stats import QUANTITIES, Row, summarise, values
 
-BINS = 40
+BINS = 24
 GRID = {"alpha": 0.3, "linewidth": 0.6}
 YOURS, MADE, GREY = "#c2410c", "#2563eb", "#6b7280"
 
@@ -24,7 +24,8 @@ def draw_histograms(rows: Sequence[Row], title: str) -> bytes:
         found = {scale: values(rows, key, scale) for scale in scales}
         _histogram(panel, {f"x{scale:g}": found[scale] for scale in scales}, colours, label)
     panels[-1].axis("off")
-    panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center", frameon=False, ncols=2)
+    if len(scales) > 1:
+        panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center", frameon=False, ncols=2)
     return _png(figure)
 
 
@@ -55,7 +56,9 @@ def draw_severity(rows: Sequence[Row], title: str) -> bytes:
     return _png(figure)
 
 
-def draw_match(found: Mapping[str, tuple[Sequence[float], Sequence[float]]], labels: Mapping[str, str], title: str) -> bytes:
+def draw_match(
+    found: Mapping[str, tuple[Sequence[float], Sequence[float]]], labels: Mapping[str, str], title: str
+) -> bytes:
     """One panel a quantity: the photos beside what the recipe makes, each as a share of its images."""
     figure, panels = _panels(len(found), title, columns=2)
     for panel, (key, (photos, made)) in zip(panels, found.items(), strict=False):
@@ -82,7 +85,7 @@ def _histogram(panel: Any, found: Mapping[str, Any], colours: Any, label: str) -
     if not everything.size:
         panel.text(0.5, 0.5, "none", ha="center", transform=panel.transAxes, color=GREY)
         return
-    edges = np.histogram_bin_edges(everything, bins=BINS if everything.size > 400 else 20)
+    edges = np.histogram_bin_edges(everything, bins=BINS)
     for (name, values_), colour in zip(found.items(), colours, strict=True):
         kept = values_[np.isfinite(values_)]
         shares = np.histogram(kept, edges)[0] / max(len(kept), 1)

@@ -11,7 +11,7 @@ from realciao.degradation_gallery import Exhibit, Panel
 from realciao.image import size_text
 
 PANEL_PX, GAP_PX, COLUMNS = 224, 16, 7
-HEADING_PX, LINE_PX, CAPTION_LINES = 44, 17, 5
+HEADING_PX, LINE_PX, CAPTION_LINES, CAPTION_CHARACTERS = 44, 17, 5, 34
 CELL_PX = PANEL_PX + GAP_PX
 INK, GREY, PAPER = (20, 24, 28), (96, 102, 110), (255, 255, 255)
 
@@ -49,7 +49,8 @@ def _draw(exhibit: Exhibit) -> Image.Image:
 def _caption(number: int, panel: Panel) -> list[str]:
     """What was done, its name on a line of its own, so that it fits under the panel."""
     title, _, rest = panel.words.partition(": ")
-    lines = [f"{number}. {title}", *textwrap.wrap(f"{rest}; {size_text(panel.size)} px" if rest else f"{size_text(panel.size)} px", 34)]
+    details = "; ".join(part for part in (rest, f"{size_text(panel.size)} px") if part)
+    lines = [f"{number}. {title}", *textwrap.wrap(details, CAPTION_CHARACTERS)]
     if len(lines) > CAPTION_LINES:
-        lines = [*lines[: CAPTION_LINES - 1], f"{lines[CAPTION_LINES - 1][:31]}..."]
+        lines = [*lines[: CAPTION_LINES - 1], f"{lines[CAPTION_LINES - 1][: CAPTION_CHARACTERS - 3]}..."]
     return lines

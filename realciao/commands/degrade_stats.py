@@ -45,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
     summary = summarise(rows)
     title = f"{pipeline.name}: {len(rows) // len(scales)} results a scale, {CROP_PX} px crops"
     about = {"recipe": pipeline.name, "seed": args.seed, "draws": draws, "crop_px": CROP_PX}
-    atomic_write(data, json.dumps({**about, "summary": summary, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+    atomic_write(
+        data, json.dumps({**about, "summary": summary, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+    )
     atomic_write(histograms, draw_histograms(rows, title))
     if len(scales) > 1:
         atomic_write(severity, draw_severity(rows, title))

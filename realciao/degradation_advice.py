@@ -1,0 +1,123 @@
+"""Where a recipe's results differ from photos, and which ranges would bring them together, in words."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from realciao.degradation_match import LABELS, Look
+
+OUTER = (5, 95)
+"""Percentiles between which a set of images is said to lie."""
+MIN_ALIKE = 12
+"""Results that must look like the photos before ranges are read from them."""
+AGREE = 0.75
+"""The part of either set that lies within the range of the other where they agree; between two equal sets it is 0.9."""
+MIN_CHANGE = 0.12
+"""Of the width of a range; a smaller change is not worth a word."""
+GROWS = ("sigma", "scale", "length", "radius")
+"""In the keys of parameters to which noise or blur is in about the same proportion."""
+
+
+class Verdict(NamedTuple):
+    """What was found about one number."""
+
+    photos: list[float]
+    made: list[float]
+    words: str
+    ranges: dict[str, list[float]]
+    """suggested, by "Step.key"; empty where nothing is suggested"""
+
+
+def compare(photos: Sequence[Look], made: Sequence[Look]) -> dict[str, Verdict]:
+    """A verdict on every number that some of the photos and some of the results have.
+
+    A range is read from those results that look like the photos: the 5 % to 95 % of what was drawn to make them. Where
+    there are enough, they are alike in all numbers at once, since noise seems weaker where JPEG came after it, and so on.
+    """
+    numbers = {name: known for name in LABELS if (known := _known(photos, name)) and _known(made, name)}
+    alike = {name: _alike(name, known, made) for name, known in numbers.items()}
+    wholly = [all(kinds) for kinds in zip(*alike.values(), strict=True)]
+    verdicts = {}
+    for name, known in numbers.items():
+        ranges = _ranges_of(name, made, wholly) or _ranges_of(name, made, alike[name])
+        verdicts[name] = _judge(name, known, made, ranges)
+    return verdicts
+
+
+def _alike(name: str, photos: Sequence[float], made: Sequence[Look]) -> list[bool]:
+    """Which results lie where the photos do; one that has no such number may."""
+    low, high = np.percentile(photos, OUTER)
+    return [not (value < low or value > high) for value in (getattr(look, name) for look in made)]
+
+
+def _known(looks: Sequence[Look], name: str) -> list[float]:
+    return [value for look in looks if math.isfinite(value := getattr(look, name))]
+
+
+def _judge(name: str, photos: list[float], made: Sequence[Look], narrower: dict[str, list[float]]) -> Verdict:
+    values = np.array(_known(made, name))
+    low, high = np.percentile(photos, OUTER)
+    made_low, made_high = np.percentile(values, OUTER)
+    share = float(np.mean((values >= low) & (values <= high)))
+    less, more = np.mean(np.array(photos) < made_low), np.mean(np.array(photos) > made_high)
+    ranges, advice = narrower if share < AGREE else {}, []
+    if more > 1 - AGREE:
+        ranges |= _stretch(name, ranges, made, high / made_high if made_high > 0 else 1.0)
+    for key, found in ranges.items():
+        advice.append(f"{key} {_text(found)} instead of {_text(_drawn(name, made)[key])}")
+    keys = ", ".join(_drawn(name, made)) or "the steps behind it"
+    for part, word, is_weaker in ((less, "less", name != "jpeg_quality"), (more, "more", name == "jpeg_quality")):
+        if part > 1 - AGREE:
+            remedy = "weaker, or with a `prob`, so that some images go without" if is_weaker else "stronger"
+            advice.append(f"{part:.0%} of your photos have {word} than nearly all results: make {keys} {remedy}")
+    if share < AGREE and not advice:
+        advice.append("no single range accounts for the difference")
+    said = (
+        f"{LABELS[name]}: your photos {low:.3g} to {high:.3g}, the recipe's {made_low:.3g} to {made_high:.3g}; "
+        f"{share:.0%} of its results lie where your photos do."
+    )
+    words = f"{said} Suggested: {'; '.join(advice)}." if advice else f"{said} They agree."
+    return Verdict(photos, values.tolist(), words, ranges)
+
+
+def _ranges_of(name: str, made: Sequence[Look], alike: Sequence[bool]) -> dict[str, list[float]]:
+    """What was drawn for the results that look like the photos, where that is clearly less than for all of them."""
+    ranges = {}
+    everything = _drawn(name, made)
+    kept = _drawn(name, [look for look, is_alike in zip(made, alike, strict=True) if is_alike])
+    for key, drawn in everything.items():
+        if len(kept.get(key, ())) < MIN_ALIKE:
+            continue
+        width = max(drawn) - min(drawn)
+        low, high = np.percentile(kept[key], OUTER)
+        low = low if low - min(drawn) > MIN_CHANGE * width else min(drawn)
+        high = high if max(drawn) - high > MIN_CHANGE * width else max(drawn)
+        if high - low < (1 - MIN_CHANGE) * width:
+            ranges[key] = [float(low), float(high)]
+    return ranges
+
+
+def _stretch(name: str, ranges: dict[str, list[float]], made: Sequence[Look], by: float) -> dict[str, list[float]]:
+    """Upper ends raised in proportion, where the photos go further than the recipe."""
+    if by < 1 + MIN_CHANGE or name not in ("noise_sigma_8bit", "blur_sigma_px"):
+        return {}
+    stretched = {}
+    for key, drawn in _drawn(name, made).items():
+        if any(word in key for word in GROWS):
+            low = ranges.get(key, [min(drawn)])[0]
+            stretched[key] = [float(low), float(max(drawn) * by)]
+    return stretched
+
+
+def _drawn(name: str, looks: Sequence[Look]) -> dict[str, list[float]]:
+    drawn: dict[str, list[float]] = {}
+    for look in looks:
+        for key, values in look.drawn.get(name, {}).items():
+            drawn.setdefault(key, []).extend(values)
+    return drawn
+
+
+def _text(values: Sequence[float]) -> str:
+    return f"[{min(values):.2g}, {max(values):.2g}]"
