@@ -59,12 +59,14 @@ def draw_severity(rows: Sequence[Row], title: str) -> bytes:
 def draw_match(
     found: Mapping[str, tuple[Sequence[float], Sequence[float]]], labels: Mapping[str, str], title: str
 ) -> bytes:
-    """One panel a quantity: the photos beside what the recipe makes, each as a share of its images."""
+    """One panel a quantity: the photos beside what the recipe makes, each in shares of its images."""
     figure, panels = _panels(len(found), title, columns=2)
     for panel, (key, (photos, made)) in zip(panels, found.items(), strict=False):
         both = {f"your photos ({len(photos)})": np.array(photos), f"the recipe's ({len(made)})": np.array(made)}
         _histogram(panel, both, (YOURS, MADE), labels[key])
         panel.legend(fontsize=8, frameon=False)
+    for unused in panels[len(found) :]:
+        unused.axis("off")
     return _png(figure)
 
 
