@@ -38,13 +38,13 @@ def measure_steps(
 ) -> tuple[Measured, Float[np.ndarray, "h w 3"]]:
     """Carries out a plan on its target: (what the steps came to, the image behind the last, not yet rounded to 8 bits).
 
-    A step is noise where its plan holds a seed, and a codec where it holds a quality.
+    A step is a codec where it holds a quality.
     """
     found, before = Measured(), sharpened
     for step, after in trace(plan, sharpened):
         if before.shape != after.shape:
             found.resize_factor.append(math.sqrt(math.prod(after.shape[:2]) / math.prod(before.shape[:2])))
-        elif "seed" in step:
+        elif is_noise(step):
             found.noise_sigma_8bit.append(255 * float(np.sqrt(np.mean((after - before) ** 2, dtype=np.float64))))
         if "quality" in step:
             found.quality.append(step["quality"])
@@ -69,6 +69,11 @@ def effective_blur_px(plan: Plan) -> float:
     along = moved[:, columns, 1].sum(dtype=np.float64) * pixel / moved[:, columns].shape[1] * width / plan["size"][1]
     squares = [math.pi / 2 * (light * math.cos(SLANT)) ** 2 for light in (across, along)]
     return math.sqrt(max(0.0, sum(squares) / 2 - PROBE_PX**2))
+
+
+def is_noise(step: Params) -> bool:
+    """Whether a step of a plan adds noise: it holds the seed of a field, or is called noise."""
+    return "seed" in step or "Noise" in step["type"]
 
 
 def _is_linear(step: Params) -> bool:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from realciao.degradation_match import LABELS, Look
 
 OUTER = (5, 95)
 """Percentiles between which a set of images is said to lie."""
 MIN_ALIKE = 12
-"""Results that must look like the photos before ranges are read from them."""
+"""So many results at least are taken to look like the photos: where fewer do, the nearest."""
 AGREE = 0.75
 """The part of either set that lies within the range of the other where they agree; between two equal sets it is 0.9."""
 MIN_CHANGE = 0.12
@@ -33,36 +34,43 @@ class Verdict(NamedTuple):
 def compare(photos: Sequence[Look], made: Sequence[Look]) -> dict[str, Verdict]:
     """A verdict on every number that some of the photos and some of the results have.
 
-    A range is read from those results that look like the photos: the 5 % to 95 % of what was drawn to make them. Where
-    there are enough, they are alike in all numbers at once, since noise seems weaker where JPEG came after it, and so on.
+    A range is read from the results that look like the photos in all numbers at once, since noise seems weaker where JPEG
+    came after it, and so on: the 5 % to 95 % of what was drawn to make them.
     """
     numbers = {name: known for name in LABELS if (known := _known(photos, name)) and _known(made, name)}
-    alike = {name: _alike(name, known, made) for name, known in numbers.items()}
-    wholly = [all(kinds) for kinds in zip(*alike.values(), strict=True)]
-    verdicts = {}
-    for name, known in numbers.items():
-        ranges = _ranges_of(name, made, wholly) or _ranges_of(name, made, alike[name])
-        verdicts[name] = _judge(name, known, made, ranges)
-    return verdicts
+    if not numbers:
+        return {}
+    away = np.stack([_distance(name, known, made) for name, known in numbers.items()])
+    alike = [look for look, is_alike in zip(made, _nearest(np.hypot.reduce(away)), strict=True) if is_alike]
+    return {name: _judge(name, known, made, alike) for name, known in numbers.items()}
 
 
-def _alike(name: str, photos: Sequence[float], made: Sequence[Look]) -> list[bool]:
-    """Which results lie where the photos do; one that has no such number may."""
+def _distance(name: str, photos: Sequence[float], made: Sequence[Look]) -> Float[np.ndarray, "n"]:
+    """How far each result lies outside of where the photos lie, in spreads of the results; 0 where it has no number."""
     low, high = np.percentile(photos, OUTER)
-    return [not (value < low or value > high) for value in (getattr(look, name) for look in made)]
+    values = np.array([getattr(look, name) for look in made])
+    outside = np.maximum(np.maximum(low - values, values - high), 0)
+    return np.nan_to_num(outside / (np.nanstd(values) or 1.0))
+
+
+def _nearest(away: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Those that are not away at all, or, where that are too few, the nearest."""
+    enough = np.sort(away)[min(MIN_ALIKE, len(away)) - 1]
+    return away <= enough
 
 
 def _known(looks: Sequence[Look], name: str) -> list[float]:
     return [value for look in looks if math.isfinite(value := getattr(look, name))]
 
 
-def _judge(name: str, photos: list[float], made: Sequence[Look], narrower: dict[str, list[float]]) -> Verdict:
+def _judge(name: str, photos: list[float], made: Sequence[Look], alike: Sequence[Look]) -> Verdict:
     values = np.array(_known(made, name))
     low, high = np.percentile(photos, OUTER)
     made_low, made_high = np.percentile(values, OUTER)
     share = float(np.mean((values >= low) & (values <= high)))
     less, more = np.mean(np.array(photos) < made_low), np.mean(np.array(photos) > made_high)
-    ranges, advice = narrower if share < AGREE else {}, []
+    ranges = _ranges_of(name, alike, made) if share < AGREE else {}
+    advice = []
     if more > 1 - AGREE:
         ranges |= _stretch(name, ranges, made, high / made_high if made_high > 0 else 1.0)
     for key, found in ranges.items():
@@ -82,13 +90,12 @@ def _judge(name: str, photos: list[float], made: Sequence[Look], narrower: dict[
     return Verdict(photos, values.tolist(), words, ranges)
 
 
-def _ranges_of(name: str, made: Sequence[Look], alike: Sequence[bool]) -> dict[str, list[float]]:
+def _ranges_of(name: str, alike: Sequence[Look], made: Sequence[Look]) -> dict[str, list[float]]:
     """What was drawn for the results that look like the photos, where that is clearly less than for all of them."""
     ranges = {}
-    everything = _drawn(name, made)
-    kept = _drawn(name, [look for look, is_alike in zip(made, alike, strict=True) if is_alike])
+    everything, kept = _drawn(name, made), _drawn(name, alike)
     for key, drawn in everything.items():
-        if len(kept.get(key, ())) < MIN_ALIKE:
+        if len(kept.get(key, ())) < MIN_ALIKE // 2:
             continue
         width = max(drawn) - min(drawn)
         low, high = np.percentile(kept[key], OUTER)

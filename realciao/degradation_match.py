@@ -1,5 +1,6 @@
 """What photos look like, a user's own and those that a recipe makes: noise, blur, blocks, and the JPEG quality of files."""
 
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from degradations import apply
 from degradations.blur import KernelBlur
 from degradations.estimate import BLOCK_PX, blockiness, blur_sigma_px, jpeg_quality, noise_sigma_8bit
+from degradations.measure import is_noise
 from degradations.plan import find_step
 
 Picture = Float[np.ndarray, "h w 3"]
@@ -64,14 +66,17 @@ def _judge(image: Picture) -> tuple[float, float, float]:
 
 
 def _telling(step: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str, float]]:
-    """The parameters that say how strong a step was: (what they change, key, value)."""
-    if "quality" in step:
-        yield ("blockiness", "jpeg_quality"), "quality", float(step["quality"])
-    for key, value in step.items():
-        sizes = [value] if isinstance(value, float) else value
-        if not isinstance(sizes, list) or not all(isinstance(size, float) for size in sizes):
+    """The keys of a recipe that say how strong a step is, with what was drawn: (numbers that it changes, key, value)."""
+    cls = find_step(step)
+    for key in inspect.signature(cls).parameters.keys() & step.keys():
+        if key == "quality":
+            yield ("blockiness", "jpeg_quality"), key, float(step[key])
             continue
-        if "seed" in step:
-            yield ("noise_sigma_8bit",), key, math.hypot(*sizes) / math.sqrt(len(sizes))
-        elif issubclass(find_step(step), KernelBlur) and (key.endswith("_px") or key == "cutoff"):
-            yield ("blur_sigma_px",), key, math.hypot(*sizes) / math.sqrt(len(sizes))
+        values = step[key] if isinstance(step[key], list) else [step[key]]
+        if not values or not all(isinstance(value, float) for value in values):
+            continue
+        mean = math.hypot(*values) / math.sqrt(len(values))
+        if is_noise(step):
+            yield ("noise_sigma_8bit",), key, mean
+        elif issubclass(cls, KernelBlur) and (key.endswith("_px") or key == "cutoff"):
+            yield ("blur_sigma_px",), key, mean

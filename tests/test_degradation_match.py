@@ -10,6 +10,7 @@ from PIL import Image
 
 import degradations
 from degradations.estimate import noise_sigma_8bit
+from realciao import degradation_match
 from realciao.commands.degrade import main
 from realciao.data import builtin_photo
 from realciao.degradation_advice import compare
@@ -83,9 +84,10 @@ def test_a_result_is_judged_with_what_was_drawn_for_it() -> None:
     assert found.noise_sigma_8bit == noise_sigma_8bit(degradations.apply(plan, image))
 
 
-def test_of_a_large_photo_the_middle_is_judged_from_where_a_block_begins() -> None:
-    image = np.zeros((1100, 1041, 3), np.float32)
-    image[32:1056, 8:1032] = np.random.default_rng(0).normal(0.5, 10 / 255, (1024, 1024, 3))
+def test_of_a_large_photo_the_middle_is_judged_from_where_a_block_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(degradation_match, "CROP_PX", 128)
+    image = np.zeros((204, 145, 3), np.float32)
+    image[32:160, 8:136] = np.random.default_rng(0).normal(0.5, 10 / 255, (128, 128, 3))
     assert look_at_photo(image, None).noise_sigma_8bit == pytest.approx(10, rel=0.05)
 
 
@@ -126,7 +128,7 @@ def test_photos_of_less_noise_and_another_quality_are_told_from_the_recipe(tmp_p
     assert len(data["made"]) == 60
     low, high = data["found"]["noise_sigma_8bit"]["ranges"]["GaussianNoise.sigma_8bit"]
     assert low < 3
-    assert 4 < high < 12
+    assert 4 < high < 16  # strong JPEG, which 60 results cannot leave out, hides some of it
     low, high = data["found"]["jpeg_quality"]["ranges"]["JPEG.quality"]
     assert 80 < low < high <= 95
     with Image.open(tmp_path / "out" / "match.png") as figure:
