@@ -13,6 +13,8 @@ OUTER = (5, 95)
 """Percentiles between which a set of images is said to lie."""
 MIN_ALIKE = 12
 """So many results at least are taken to look like the photos: where fewer do, the nearest."""
+OWN_WEIGHT = 4.0
+"""Of the number that is judged, beside 1 for the others, where the nearest must do."""
 AGREE = 0.75
 """The part of either set that lies within the range of the other where they agree; between two equal sets it is 0.9."""
 MIN_CHANGE = 0.12
@@ -40,9 +42,15 @@ def compare(photos: Sequence[Look], made: Sequence[Look]) -> dict[str, Verdict]:
     numbers = {name: known for name in LABELS if (known := _known(photos, name)) and _known(made, name)}
     if not numbers:
         return {}
-    away = np.stack([_distance(name, known, made) for name, known in numbers.items()])
-    alike = [look for look, is_alike in zip(made, _nearest(np.hypot.reduce(away)), strict=True) if is_alike]
-    return {name: _judge(name, known, made, alike) for name, known in numbers.items()}
+    away = {name: _distance(name, known, made) for name, known in numbers.items()}
+    verdicts = {}
+    for name, known in numbers.items():
+        weighed = [outside * (OWN_WEIGHT if other == name else 1) for other, outside in away.items()]
+        nearest = _nearest(np.sqrt(np.square(weighed).sum(axis=0)))
+        verdicts[name] = _judge(
+            name, known, made, [look for look, is_near in zip(made, nearest, strict=True) if is_near]
+        )
+    return verdicts
 
 
 def _distance(name: str, photos: Sequence[float], made: Sequence[Look]) -> Float[np.ndarray, "n"]:
