@@ -15,6 +15,7 @@ from torch import Tensor
 import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
 from basicsr.utils.registry import Registry
 
+from degradations import words
 from degradations.errors import RecipeError, suggest
 from degradations.values import happens, probability
 
@@ -83,6 +84,11 @@ class Step(Node):
             for p, image in zip(params, images.detach().cpu().numpy(), strict=True)
         ]
         return torch.stack(done).permute(0, 3, 1, 2).to(images)
+
+    @classmethod
+    def describe(cls, params: Params) -> str:
+        """What `params` do, in words for a person; this one says every parameter by its key."""
+        return words.describe(cls.__name__, params)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> list[Params]:
         return [{"type": type(self).__name__, **self.sample(rng, frame)}]

@@ -18,6 +18,7 @@ LAYERS = {
     "alpha": "coords",
     "batch": "",
     "coords": "",
+    "crops": "",
     "image": "",
     "image_paths": "",
     "markdown": "",
@@ -34,13 +35,21 @@ LAYERS = {
     "inference": "archs checkpoint image coords tiling alpha",
     "ensemble": "archs coords image tiling",
     "ensemble_figure": "ensemble image",
+    "degradation_plans": "degradations",
+    "degradation_gallery": "degradations crops image",
+    "degradation_page": "degradation_gallery image",
+    "degradation_sheet": "degradation_gallery image",
+    "degradation_stats": "degradations degradation_gallery image",
+    "degradation_match": "degradations",
+    "degradation_advice": "degradation_match",
+    "degradation_plots": "degradation_stats",
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
     "objective": "losses registry options batch",
     "optim": "registry",
     "run_folder": "checkpoint options",
     "validation": "evaluation metrics image batch",
-    "comparison": "data image inference markdown metrics coords options run_folder validation",
+    "comparison": "crops data image inference markdown metrics coords options run_folder validation",
     "stage_run": "archs batch checkpoint data objective optim options registry",
     "rehearsal": "batch coords data image stage_run",
     "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
@@ -48,7 +57,8 @@ LAYERS = {
     "measuring": "markdown",
     "benchmarks": "measuring archs coords",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options",
+    "onnx_export evaluation evaluation_report options markdown degradation_plans degradation_gallery degradation_page "
+    "degradation_sheet degradation_stats degradation_match degradation_advice degradation_plots",
     "train": "commands options trainer",
     "scripts": "commands",
 }
@@ -56,6 +66,7 @@ LAYERS = {
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
     "accelerate": ("realciao.trainer", "realciao.rehearsal"),
+    "matplotlib": ("realciao.degradation_plots",),
     "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
 }
