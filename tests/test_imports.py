@@ -46,7 +46,7 @@ LAYERS = {
     "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs coords",
+    "benchmarks": "measuring archs coords degradations data image options stage_run",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
     "onnx_export evaluation evaluation_report options",
     "train": "commands options trainer",
