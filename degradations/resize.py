@@ -6,6 +6,7 @@ are Pillow's (a = -0.5 as in MATLAB, widened to shrink), which keep it on averag
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -77,17 +78,18 @@ def _resize_rows(
     return (axis_weights(n_in, n_out, mode, antialias) @ image.reshape(n_in, m * 3)).reshape(n_out, m, 3)
 
 
+@lru_cache(maxsize=8)  # square images have the same weights twice, and all of a batch end with one size
 def axis_weights(n_in: int, n_out: int, mode: str, antialias: bool) -> csr_array:
-    """The matrix (n_out, n_in), float32, that resizes one axis; its rows sum to 1."""
+    """The matrix (n_out, n_in), float32, that resizes one axis, not to be written to; its rows sum to 1."""
     if mode == "area" and n_in > n_out:
         index, weight = _area_taps(n_in, n_out)
     else:
         index, weight = _kernel_taps(n_in, n_out, mode, antialias)
     if not antialias:
         _balance(index, weight, _centres(n_in, n_out))
-    row = np.repeat(np.arange(n_out), index.shape[1])
-    column = index.clip(0, n_in - 1).ravel()  # the edge pixel is repeated
-    return csr_array((weight.astype(np.float32).ravel(), (row, column)), shape=(n_out, n_in))
+    column = index.clip(0, n_in - 1).astype(np.int32).ravel()  # the edge pixel is repeated
+    row_starts = np.arange(0, column.size + 1, index.shape[1], dtype=np.int32)
+    return csr_array((weight.astype(np.float32).ravel(), column, row_starts), shape=(n_out, n_in))
 
 
 def _kernel_taps(n_in: int, n_out: int, mode: str, antialias: bool) -> Taps:
