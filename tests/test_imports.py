@@ -55,7 +55,7 @@ LAYERS = {
 
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer", "realciao.rehearsal"),
+    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.benchmarks.degradation.loader"),
     "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
 }
