@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 import degradations  # noqa: F401  (its shim must precede basicsr)
+
 from basicsr.data.degradations import circular_lowpass_kernel, random_mixed_kernels
 from basicsr.models import realesrgan_model
 from basicsr.utils import DiffJPEG, USMSharp

@@ -1,4 +1,4 @@
-"""How strongly recipes degrade, against the published pipelines: PSNR of the LR image, enlarged by bicubic, to the HR crop, at x4."""
+"""How strongly recipes degrade at x4, against the published pipelines: PSNR of the enlarged LR image to the HR crop."""
 
 import os
 from pathlib import Path

@@ -23,8 +23,8 @@ CLOCKS = {"wall": 0, "cpu": 1}
 REAL_ESRGAN, BSRGAN = "Real-ESRGAN's own", "BSRGAN's own"
 NOTE = (
     "OpenCV: plan, sharpening and all steps, image by image. torch: the same plans as one batch. Real-ESRGAN's own: BasicSR's "
-    "code (kernels; feed_data without the pool, its filter's inputs made contiguous) as one batch; made for GPUs. BSRGAN's own: "
-    "computed, see the next table. Ratios are medians of the rounds' ratios."
+    "code (kernels; feed_data without the pool, its filter's inputs made contiguous) as one batch; made for GPUs. BSRGAN's "
+    "own: computed, see the next table. Ratios are medians of the rounds' ratios."
 )
 DERIVATION = (
     "Computed, not run: what its dominant steps take, times how often they run by the published probabilities (derived in "
