@@ -8,6 +8,7 @@ average and within 0.06 px.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 import cv2
@@ -107,8 +108,9 @@ def _resize_axis(
     return band_matmul(torch.from_numpy(np.stack([w.toarray() for w in weights])).to(images), reach, images, axis)
 
 
+@lru_cache(maxsize=8)  # square images have the same weights twice, and all of a batch end with one size
 def axis_weights(n_in: int, n_out: int, mode: str, antialias: bool) -> csr_array:
-    """The matrix (n_out, n_in), float32, that resizes one axis; its rows sum to 1."""
+    """The matrix (n_out, n_in), float32, that resizes one axis, not to be written to; its rows sum to 1."""
     if mode == "area" and n_in > n_out:
         index, weight = _area_taps(n_in, n_out)
     else:

@@ -55,7 +55,7 @@ LAYERS = {
     "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs coords",
+    "benchmarks": "measuring archs coords degradations data image options stage_run",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
     "onnx_export evaluation evaluation_report options markdown degradation_plans degradation_gallery degradation_page "
     "degradation_sheet degradation_stats degradation_match degradation_advice degradation_plots",
@@ -65,7 +65,7 @@ LAYERS = {
 
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer", "realciao.rehearsal"),
+    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.benchmarks.degradation.loader"),
     "matplotlib": ("realciao.degradation_plots",),
     "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
