@@ -18,7 +18,7 @@ def _plans(name: str, count: int, size: tuple[int, int] = (256, 256), scale: flo
 
 @pytest.fixture(scope="module")
 def published() -> list[dict]:
-    return _plans("ciaosr_published", 2000)
+    return _plans("ciaosr_published", 1500)
 
 
 def _p_value(observed: list, expected: dict) -> float:
