@@ -55,7 +55,7 @@ LAYERS = {
     "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs coords degradations data image options stage_run",
+    "benchmarks": "measuring archs batch coords degradations data image options stage_run",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
     "onnx_export evaluation evaluation_report options markdown degradation_plans degradation_gallery degradation_page "
     "degradation_sheet degradation_stats degradation_match degradation_advice degradation_plots",
