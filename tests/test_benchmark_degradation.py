@@ -37,7 +37,7 @@ def test_bsrgan_meets_its_steps_as_often_as_a_simulation_of_its_random_order() -
                 area = entry / scale**2
             elif operation == 3:
                 area = entry / scale**2
-    np.testing.assert_allclose(totals / draws, bsrgan.calls(), rtol=0.06)
+    np.testing.assert_allclose(totals / draws, bsrgan.calls(), rtol=0.1)
 
 
 def test_bsrgans_steps_do_what_ours_do() -> None:
