@@ -3,6 +3,8 @@
 An anisotropic Gaussian's density is asked of SciPy tap by tap, and a blur is a direct convolution by SciPy in float64.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from scipy import ndimage, stats
@@ -11,7 +13,7 @@ from scipy import ndimage, stats
 def anisotropic_kernel(size: int, variances: tuple[float, float], theta: float) -> Float[np.ndarray, "k k"]:
     """Gaussian whose covariance has these eigenvalues, the first of them along `theta` [rad]."""
     turn = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
-    covariance = turn @ np.diag(variances) @ turn.T
+    covariance: Any = turn @ np.diag(variances) @ turn.T
     offset = np.arange(size) - size // 2
     kernel = np.array(
         [[stats.multivariate_normal.pdf([x, y], mean=[0, 0], cov=covariance) for x in offset] for y in offset]

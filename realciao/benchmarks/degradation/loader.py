@@ -6,12 +6,11 @@ import statistics
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle, islice
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 
-from realciao.batch import TrainBatch
 from realciao.data import build_train_loader
 from realciao.measuring.laps import Laps, clock
 from realciao.measuring.machine import REPOSITORY
@@ -85,9 +84,9 @@ def computed_loss(loading: float, training: float, workers: int, cores: int) -> 
 
 def _turn(stage_run: StageRun, batches: Iterator[Any], steps: int, meter: Any) -> Laps:
     for batch in islice(batches, SETTLING_STEPS):
-        stage_run.step(cast(TrainBatch, batch), 0)
+        stage_run.step(batch, 0)
     laps = Laps(meter)
     with laps.lap("whole"):
         for batch in islice(batches, steps):
-            stage_run.step(cast(TrainBatch, batch), 0)
+            stage_run.step(batch, 0)
     return laps
