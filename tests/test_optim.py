@@ -13,7 +13,7 @@ from realciao.optim import build_optimizer, build_scheduler
 def test_an_optimizer_has_the_settings_of_its_spec_and_leaves_frozen_parameters_alone() -> None:
     net = nn.Linear(2, 2)
     net.bias.requires_grad_(False)
-    optimizer = build_optimizer({"type": "AdamW", "lr": 3e-4, "betas": [0.9, 0.99]}, "optim_g", net.parameters())
+    optimizer = build_optimizer({"type": "AdamW", "lr": 3e-4, "betas": [0.9, 0.99]}, "optim_g", net.named_parameters())
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.defaults["lr"] == 3e-4
     assert tuple(optimizer.defaults["betas"]) == (0.9, 0.99)
@@ -57,5 +57,5 @@ def test_a_cosine_ends_with_the_stage_whatever_its_length() -> None:
 )
 def test_a_wrong_optimizer_is_refused_at_the_path_of_the_key(spec: dict[str, object], path: str) -> None:
     with pytest.raises(OptionError) as caught:
-        build_optimizer(spec, "optim_g", nn.Linear(1, 1).parameters())
+        build_optimizer(spec, "optim_g", nn.Linear(1, 1).named_parameters())
     assert caught.value.path == path
