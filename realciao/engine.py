@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
 from realciao.errors import OptionError, UserError
@@ -23,6 +24,7 @@ def make_accelerator(options: Options, project_dir: str) -> Accelerator:
     if engine.tf32:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
+    AcceleratorState._reset_state()  # the precision of a run that this process made before is not this one's
     patience = InitProcessGroupKwargs(timeout=timedelta(seconds=engine.timeout_s))
     try:
         return Accelerator(
