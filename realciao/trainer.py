@@ -49,6 +49,8 @@ class Trainer:
         self.options = options
         self.run = RunFolder(options)
         self.accelerator = make_accelerator(options, str(self.run.root))
+        scaler = self.accelerator.scaler
+        self._fresh_scaler = scaler.state_dict() if scaler is not None else None
         # all is built and tried before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
             # read now: the run that is overwritten may be the one that they come from
@@ -152,6 +154,8 @@ class Trainer:
         before = self.run.weights_file(options.stages[index - 1].name) if index else None
         stage_run.start(accelerator, Weights.read(before) if before else self.pretrained)
         self.pretrained = None
+        if accelerator.scaler is not None:  # one serves all stages, and none inherits the scale of another
+            accelerator.scaler.load_state_dict(self._fresh_scaler)
         if self._resume_state is not None and self.step > first_step:
             stage_run.load_state_dict(self._resume_state)
         self._resume_state = None

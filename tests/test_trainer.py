@@ -352,18 +352,72 @@ def test_pretrained_weights_are_where_the_first_stage_starts(tmp_path: Path) -> 
     assert_same_weights(run, train(tmp_path / "second", *zero_rate))
 
 
-def test_two_processes_with_half_the_batch_each_train_as_one(tmp_path: Path) -> None:
-    one = train(tmp_path / "one", "network_g.decoder.non_local_scales=[3]")
-    folder = tmp_path / "two"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """The same run by one process and by two with half the batch each, and what these said when later one of them died.
+
+    Its first step in each stage is plain gradient descent at rate 1, so that weights tell gradients.
+    """
+    folder = tmp_path_factory.mktemp("processes")
+    descent = "{type: SGD, lr: 1.0}"
     # scale 3 leaves the convolution for scale 2 unused, which distributed training must not wait for
-    overrides = ["datasets.train.batch_size=1", "network_g.decoder.non_local_scales=[3]"]
+    overrides = ["network_g.decoder.non_local_scales=[3]", "stages.0.total_iter=1", "logger.save_every=1"]
+    overrides += [f"stages.0.optim_g={descent}", f"stages.1.optim_d={descent}", "datasets.val.0.num_images=3"]
+    one = train(folder / "one", *overrides)
+    (folder / "two").mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["realciao/train.py", "-opt", str(write_options(folder)), "--set", *overrides]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    run = folder / "experiments" / "tiny"
-    assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(one)]
+    command += [
+        str(ROOT / "tests" / "two_processes.py"),
+        str(folder / "two"),
+        *overrides,
+        "datasets.train.batch_size=1",
+    ]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    two = folder / "two" / "experiments" / "tiny"
+    assert (two / "checkpoints" / "step_5").is_dir(), done.stderr
+    return one, two, done.stderr
+
+
+def test_two_processes_have_the_gradients_and_the_samples_of_one(one_and_two: tuple[Path, Path, str]) -> None:
+    one, two, _ = one_and_two
+    for step, part in ((1, "net_g"), (2, "net_d")):  # the discriminator's first step is the second of the run
+        ours, theirs = (load_state(run / "checkpoints" / f"step_{step}")["stage"][part] for run in (one, two))
+        for name, tensor in ours.items():
+            torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=1e-5)
+    assert load_state(one / "checkpoints" / "step_5")["next_draw"] == 10
+    assert load_state(two / "checkpoints" / "step_5")["next_draw"] == 10
     for name, tensor in weights(one).items():
-        torch.testing.assert_close(weights(run)[name], tensor, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weights(two)[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_two_processes_keep_one_log_and_share_a_validation_whose_mean_is_exact(
+    one_and_two: tuple[Path, Path, str],
+) -> None:
+    one, two, _ = one_and_two
+    assert [(row["step"], row.get("val")) for row in rows(two)] == [(row["step"], row.get("val")) for row in rows(one)]
+    assert (two / "train.log").read_text().count("stage gan: steps 2 to 5, batch 2") == 1
+    assert len(list((two / "tb").rglob("events*"))) == len(list((one / "tb").rglob("events*")))
+    ours, theirs = ([row["psnr_bicubic"] for row in rows(run) if "val" in row] for run in (one, two))
+    assert theirs == pytest.approx(ours, abs=2e-6)  # three images among two processes
+    assert "(3 images)" in (two / "train.log").read_text()
+
+
+def test_a_process_that_dies_ends_the_run_of_the_others_with_a_line(one_and_two: tuple[Path, Path, str]) -> None:
+    said = one_and_two[2]
+    assert "told: step 1: another process of this run has died or does not answer" in said
+    assert "engine.timeout_s" in said
+
+
+def test_another_number_of_processes_goes_on_with_the_run(one_and_two: tuple[Path, Path, str]) -> None:
+    one, two, _ = one_and_two
+    longer = []
+    for run in (one, two):
+        stage = "stages.1.datasets.train.batch_size=2"
+        options = load_options([run / "options.yml"], ["stages.1.total_iter=5", stage])
+        Trainer(options, auto_resume=True).fit()
+        longer.append(load_state(run / "checkpoints" / "step_6"))
+        assert longer[-1]["next_draw"] == 12
+    for name, tensor in longer[0]["stage"]["net_g"].items():
+        torch.testing.assert_close(longer[1]["stage"]["net_g"][name], tensor, rtol=1e-3, atol=1e-4)
