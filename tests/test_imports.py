@@ -52,7 +52,7 @@ LAYERS = {
     "run_folder run_state stage_run validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs coords",
+    "benchmarks": "measuring archs coords options trainer",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
     "onnx_export evaluation evaluation_report options trainer",
     "train": "commands interruption options trainer",
