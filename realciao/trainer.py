@@ -50,7 +50,7 @@ class Trainer:
         self.run = RunFolder(options)
         self.accelerator = make_accelerator(options, str(self.run.root))
         scaler = self.accelerator.scaler
-        self._fresh_scaler = scaler.state_dict() if scaler is not None else None
+        self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
         # all is built and tried before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
             # read now: the run that is overwritten may be the one that they come from
