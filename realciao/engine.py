@@ -27,7 +27,7 @@ def make_accelerator(options: Options, project_dir: str) -> Accelerator:
     AcceleratorState._reset_state()  # the precision of a run that this process made before is not this one's
     patience = InitProcessGroupKwargs(timeout=timedelta(seconds=engine.timeout_s))
     try:
-        return Accelerator(
+        accelerator = Accelerator(
             log_with=list(options.logger.trackers),
             project_dir=project_dir,
             mixed_precision=engine.mixed_precision,
@@ -37,6 +37,10 @@ def make_accelerator(options: Options, project_dir: str) -> Accelerator:
         if "mixed precision" in str(error):
             raise OptionError("engine.mixed_precision", f"{error}; take bf16, or no") from error
         raise OptionError("logger.trackers", str(error)) from error
+    if accelerator.mixed_precision != "no" and not accelerator.native_amp:  # which Accelerate passes over in silence
+        precision, device = accelerator.mixed_precision, accelerator.device.type
+        raise OptionError("engine.mixed_precision", f"{precision} is not to be had on a {device}; take bf16, or no")
+    return accelerator
 
 
 def share_cores(accelerator: Accelerator, loader_workers: int) -> None:
