@@ -207,15 +207,16 @@ class StageRun:
         optimizer.zero_grad()
         return loss
 
+    def load_preview(self) -> None:
+        """Makes the samples that `judge_colors` looks at."""
+        items = default_collate([self.dataset[SampleIndex(draw, step=0)] for draw in range(PREVIEW)]).items()
+        self._preview = cast(TrainBatch, {key: value.to(self.accelerator.device) for key, value in items})
+
     @torch.no_grad()
     def judge_colors(self) -> None:
-        """Looks at the colours of the first samples. Raises Unhealthy when they have been off for too long."""
+        """Looks at the colours of the preview. Raises Unhealthy when they have been off for too long."""
         preview = self._preview
-        if preview is None:
-            samples = [self.dataset[SampleIndex(draw, step=0)] for draw in range(PREVIEW)]
-            items = default_collate(samples).items()
-            device = self.accelerator.device
-            preview = self._preview = cast(TrainBatch, {key: value.to(device) for key, value in items})
+        assert preview is not None, "load_preview comes before"
         net = self._raw(self.net_g).eval()
         pred = net(preview["lq"], preview["coord"], preview["cell"])
         self.set_train()

@@ -180,6 +180,7 @@ class Trainer:
         draws_per_step = data.batch_size * accelerator.num_processes * stage.accum_iter
         parameters = sum(p.numel() for p in stage_run.net_g.parameters())
         if self.step < end:
+            stage_run.load_preview()
             logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, draws_per_step)
             logger.info("network_g: %s parameters on %s", f"{parameters:,}", accelerator.device)
         progress = Progress(draws_per_step)
