@@ -34,7 +34,7 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
     samples = [stage_run.dataset[SampleIndex(draw, step=0)] for draw in range(2)]
     batch = cast(TrainBatch, send_to_device(default_collate(samples), accelerator.device))
     try:
-        losses = stage_run.step(batch, -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
+        losses = stage_run.step([batch], -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
         for name, loss in losses.items():
             if not loss.isfinite():
                 raise OptionError(stage_run.where, f"the first step's {name} is {loss.item()}")

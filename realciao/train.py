@@ -34,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.options import load_options
 
     options = load_options(arguments.opt, arguments.set)
-    from realciao.trainer import Interrupted, Trainer  # takes seconds, and a wrong option is told at once
+    from realciao.interruption import Interrupted
+    from realciao.trainer import Trainer  # takes seconds, and a wrong option is told at once
 
     try:
         trainer = Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite)
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = "the same launch and" if "WORLD_SIZE" in os.environ else again.replace(" --overwrite", "")
         if os.environ.get("RANK", "0") == "0":
             print(f"{interrupted}; go on with: {again} --auto_resume", file=sys.stderr)
-        return 130
+        return interrupted.status
     return 0
 
 

@@ -45,27 +45,46 @@ LAYERS = {
     "degradation_plots": "degradation_stats",
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
+    "ema": "",
+    "engine": "options",
+    "health": "options",
+    "interruption": "",
     "objective": "losses registry options batch",
     "optim": "registry",
-    "run_folder": "checkpoint options",
+    "run_state": "",
+    "run_folder": "run_state options",
     "validation": "evaluation metrics image batch",
     "comparison": "crops data image inference markdown metrics coords options run_folder validation",
-    "stage_run": "archs batch checkpoint data objective optim options registry",
+    "stage_run": "archs batch checkpoint data objective optim options registry ema health",
     "rehearsal": "batch coords data image stage_run",
-    "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
+    "trainer": "archs batch checkpoint comparison data engine health interruption metrics options progress rehearsal "
+    "run_folder run_state stage_run validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs batch coords degradations data image options stage_run",
-    "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options markdown degradation_plans degradation_gallery degradation_page "
-    "degradation_sheet degradation_stats degradation_match degradation_advice degradation_plots",
-    "train": "commands options trainer",
+    "benchmarks": "measuring archs batch coords degradations data image options stage_run trainer",
+    "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
+    "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
+    "degradation_advice degradation_plots trainer",
+    "train": "commands options trainer interruption",
     "scripts": "commands",
 }
 
 LIBRARIES = {
-    "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.benchmarks.degradation.loader"),
+    "basicsr": (
+        "realciao.registry",
+        "degradations.registry",
+        "realciao.archs",
+        "realciao.losses",
+        "realciao.metrics",
+        "realciao.optim",
+    ),
+    "accelerate": (
+        "realciao.trainer",
+        "realciao.rehearsal",
+        "realciao.benchmarks.degradation.loader",
+        "realciao.engine",
+    ),
     "matplotlib": ("realciao.degradation_plots",),
     "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
