@@ -39,6 +39,8 @@ setup(
         "pyyaml>=6.0",
         "msgspec>=0.19",
         "filelock>=3.16",
+        "lmdb>=1.4",
+        "rich>=13",
         "jaxtyping>=0.2.36",
         "pyiqa>=0.1.14",
         "tb-nightly",  # TensorBoard under the name by which BasicSR asks for it
@@ -53,6 +55,7 @@ setup(
             "realciao-train = realciao.train:main",
             "realciao-infer = realciao.commands.infer:main",
             "realciao-evaluate = realciao.commands.evaluate:main",
+            "realciao-prepare-data = realciao.commands.prepare_data:main",
             "realciao-degrade = realciao.commands.degrade:main",
             "realciao-convert-weights = realciao.commands.convert_weights:main",
             "realciao-export-onnx = realciao.commands.export_onnx:main",

@@ -18,8 +18,9 @@ LAYERS = {
     "alpha": "coords",
     "batch": "",
     "coords": "",
-    "image": "",
-    "image_paths": "",
+    "image": "lmdb_images",
+    "image_paths": "lmdb_images",
+    "lmdb_images": "",
     "markdown": "",
     "option_tree": "",
     "options": "option_tree",
@@ -46,9 +47,10 @@ LAYERS = {
     "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
+    "preparing": "data image image_paths lmdb_images markdown",
     "benchmarks": "measuring archs coords",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options",
+    "onnx_export evaluation evaluation_report options preparing",
     "train": "commands options trainer",
     "scripts": "commands",
 }
