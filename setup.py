@@ -24,7 +24,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["realciao*", "degradations*"]),
-    package_data={"degradations": ["recipes/*.yml"]},
+    package_data={"degradations": ["recipes/*.yml"], "realciao": ["report/*.css"]},
     install_requires=[
         "torch>=2.13",
         "torchvision>=0.28",
@@ -34,7 +34,7 @@ setup(
         "opencv-python>=4.10",
         "pillow>=11",
         "scikit-image>=0.25",
-        "accelerate>=1.3",
+        "accelerate>=1.15",
         "safetensors>=0.5",
         "pyyaml>=6.0",
         "msgspec>=0.19",

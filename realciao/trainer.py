@@ -21,13 +21,17 @@ from realciao.batch import TrainBatch
 from realciao.checkpoint import load_state, save_state, save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
-from realciao.errors import OptionError, UserError
+from realciao.errors import UserError
+from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage
 from realciao.progress import Progress
 from realciao.rehearsal import rehearse, rehearse_validation
+from realciao.report import refresh_report
 from realciao.run_folder import RunFolder
 from realciao.stage_run import StageRun, Weights
+from realciao.status import Status, StatusLine
+from realciao.trackers import make_trackers, tell_options
 from realciao.validation import means, score_network
 
 logger = logging.getLogger("realciao")
@@ -55,10 +59,9 @@ class Trainer:
         _check_launch()
         self.options = options
         self.run = RunFolder(options)
-        try:
-            self.accelerator = Accelerator(log_with=list(options.logger.trackers), project_dir=str(self.run.root))
-        except ValueError as error:
-            raise OptionError("logger.trackers", str(error)) from error
+        trackers = make_trackers(options.logger.trackers, options, self.run)
+        self.accelerator = Accelerator(log_with=trackers, project_dir=str(self.run.root))
+        self.status_line = StatusLine(self.accelerator.is_main_process)
         # all is built and tried before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
             # read now: the run that is overwritten may be the one that they come from
@@ -91,12 +94,14 @@ class Trainer:
         """
         self._claim()
         try:
-            with self.run.logging(self.accelerator.is_main_process):
+            # the line first: what is logged must go above it
+            with self.status_line, self.run.logging(self.accelerator.is_main_process):
                 for record in self._said_while_building if self.accelerator.is_main_process else ():
                     logger.handle(record)
                 if self.step:
                     logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
-                self.accelerator.init_trackers(self.run.trackers.name)
+                self.accelerator.init_trackers(self.options.name)
+                tell_options(self.accelerator.trackers, self.options)
                 with self._interruptible():
                     while self.step < self.options.total_iter:
                         self._run_stage(*self.options.stage_at(self.step))
@@ -161,6 +166,7 @@ class Trainer:
             self.step += 1
             self.next_draw += draws_per_step
             done = self.step == end
+            self.status_line.advance(self.step, progress)
             if done or self.step % options.logger.print_every == 0:
                 self._log(stage_run, {n: s / (self.step - since) for n, s in sums.items()}, progress, end)
                 sums, since = {}, self.step
@@ -187,18 +193,20 @@ class Trainer:
             raise UserError(f"step {self.step}: the loss is not finite ({values}); lower lr in optim_g or optim_d")
         speed = progress.summary()
         lr = stage_run.schedulers[0].get_last_lr()[0]
-        logger.info(
-            "[%s %d/%d] %s  lr %.2e  %.1f images/s  data %.0f%%  eta %s",
+        memory = memory_gib(self.accelerator.device)
+        status = Status(
             stage_run.stage.name,
             self.step,
             end,
-            "  ".join(f"{name} {value:.4f}" for name, value in values.items()),
+            values,
             lr,
-            speed["images_per_s"],
-            100 * speed["data_share"],
-            progress.eta(end - self.step),
+            **speed,
+            memory_gib=memory,
+            eta=progress.eta(end - self.step),
         )
-        self._record(stage_run.stage, {**values, "lr": lr, **speed})
+        logger.info("%s", status.line())
+        self.status_line.show(status, end - stage_run.stage.total_iter)
+        self._record(stage_run.stage, {**values, "lr": lr, **speed, "memory_gib": round(memory, 3)})
 
     def _validate(self, stage_run: StageRun) -> None:
         """Scores the averaged weights on every set; processes share the items."""
@@ -214,6 +222,8 @@ class Trainer:
             scores = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
             logger.info("  val %s (%d images): %s", name, len(rows), scores)
             self._record(stage_run.stage, {"val": name, **values})
+        if self.accelerator.is_main_process:
+            refresh_report(self.options, self.run, self.step, net, self.val_sets)
 
     def _record(self, stage: Stage, values: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:

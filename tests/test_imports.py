@@ -44,7 +44,11 @@ LAYERS = {
     "comparison": "data image inference markdown metrics coords options run_folder validation",
     "stage_run": "archs batch checkpoint data objective optim options registry",
     "rehearsal": "batch coords data image stage_run",
-    "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
+    "status": "progress",
+    "report": "comparison coords data image batch measuring options run_folder",
+    "trackers": "options run_folder",
+    "trainer": "archs batch checkpoint comparison data measuring metrics options progress rehearsal report run_folder "
+    "stage_run status trackers validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
     "preparing": "data image image_paths lmdb_images markdown",
@@ -57,7 +61,7 @@ LAYERS = {
 
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer", "realciao.rehearsal"),
+    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.trackers"),
     "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics",),
 }
