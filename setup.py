@@ -41,6 +41,8 @@ setup(
         "filelock>=3.16",
         "lmdb>=1.4",
         "rich>=13",
+        "packaging>=23",
+        "psutil>=5.9",
         "jaxtyping>=0.2.36",
         "pyiqa>=0.1.14",
         "tb-nightly",  # TensorBoard under the name by which BasicSR asks for it
@@ -56,6 +58,7 @@ setup(
             "realciao-infer = realciao.commands.infer:main",
             "realciao-evaluate = realciao.commands.evaluate:main",
             "realciao-prepare-data = realciao.commands.prepare_data:main",
+            "realciao-doctor = realciao.commands.doctor:main",
             "realciao-degrade = realciao.commands.degrade:main",
             "realciao-convert-weights = realciao.commands.convert_weights:main",
             "realciao-export-onnx = realciao.commands.export_onnx:main",

@@ -51,10 +51,11 @@ LAYERS = {
     "stage_run status trackers validation",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
+    "doctor": "registry metrics",
     "preparing": "data image image_paths lmdb_images markdown",
     "benchmarks": "measuring archs coords",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options preparing",
+    "onnx_export evaluation evaluation_report options preparing doctor",
     "train": "commands options trainer",
     "scripts": "commands",
 }
@@ -63,7 +64,7 @@ LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
     "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.trackers"),
     "onnx_ir": ("realciao.onnx_export",),
-    "pyiqa": ("realciao.metrics",),
+    "pyiqa": ("realciao.metrics", "realciao.doctor.downloads"),
 }
 
 
