@@ -56,13 +56,15 @@ LAYERS = {
     "benchmarks": "measuring archs coords",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
     "onnx_export evaluation evaluation_report options preparing doctor",
-    "train": "commands options trainer",
+    "estimate": "batch data markdown measuring metrics options rehearsal stage_run validation",
+    "data_audit": "data image preparing",
+    "train": "commands options trainer estimate data_audit stage_run",
     "scripts": "commands",
 }
 
 LIBRARIES = {
     "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.trackers"),
+    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.trackers", "realciao.estimate"),
     "onnx_ir": ("realciao.onnx_export",),
     "pyiqa": ("realciao.metrics", "realciao.doctor.downloads"),
 }

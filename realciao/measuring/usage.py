@@ -1,6 +1,8 @@
-"""Memory of this process, as it stands."""
+"""Memory of this process: as it stands, and at its highest."""
 
 import torch
+
+from realciao.measuring.memory import forget_peak_rss, peak_rss
 
 GIB = 2**30
 
@@ -12,3 +14,16 @@ def memory_gib(device: torch.device) -> float:
 
         return psutil.Process().memory_info().rss / GIB
     return torch.accelerator.max_memory_allocated(device) / GIB
+
+
+def forget_peak(device: torch.device) -> None:
+    """Lets `peak_gib` count from here."""
+    if device.type == "cpu":
+        forget_peak_rss()
+    else:
+        torch.accelerator.reset_peak_memory_stats(device)
+
+
+def peak_gib(device: torch.device) -> float:
+    """The most that there was since `forget_peak`, in GiB: allocated on an accelerator, or occupied by the process."""
+    return (peak_rss() if device.type == "cpu" else torch.accelerator.max_memory_allocated(device)) / GIB
