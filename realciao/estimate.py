@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import islice
 from statistics import median
 from typing import Any, NamedTuple, cast
 
@@ -96,7 +95,7 @@ def measure_stage(
         raise OptionError(f"stages.{index}.datasets.train.batch_size", problem) from error
     net_g: nn.Module = accelerator.unwrap_model(stage_run.net_g)
     ema = stage_run.ema.module.eval()
-    val_s = sum(_timed(lambda s=s: score_network(ema, islice(s, 1), metrics), device)[0] * len(s) for s in val_sets)
+    val_s = sum(_validation_s(ema, val_set, metrics, device) for val_set in val_sets)
     cost = StageCost(
         stage,
         accelerator.num_processes,
@@ -159,6 +158,15 @@ def describe_costs(options: Options, costs: Sequence[StageCost], device: torch.d
 
 def _batch(stage_run: StageRun, size: int) -> Any:
     return default_collate([stage_run.dataset[SampleIndex(draw, step=0)] for draw in range(size)])
+
+
+def _validation_s(net: nn.Module, val_set: ValSet, metrics: Sequence[Metric], device: torch.device) -> float:
+    """Seconds of all items, by the second one: with the first, libraries are imported and memory is allocated."""
+    items = [item for _, item in zip(range(2), val_set, strict=False)]
+    if not items:
+        return 0.0
+    score_network(net, items[:1], metrics)
+    return _timed(lambda: score_network(net, items[-1:], metrics), device)[0] * len(val_set)
 
 
 def _waits(cost: StageCost) -> bool:

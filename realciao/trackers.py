@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, TensorBoardTracker, get_available_trackers
 
 from realciao.errors import OptionError, did_you_mean
 from realciao.options import Options
@@ -47,5 +47,5 @@ def make_trackers(names: Sequence[str], options: Options, run: RunFolder) -> lis
 def tell_options(trackers: Sequence[GeneralTracker], options: Options) -> None:
     """Gives the services the run's options. TensorBoard would make a run of its own of them, and has options.yml beside it."""
     for tracker in trackers:
-        if tracker.name != "tensorboard":
+        if not isinstance(tracker, TensorBoardTracker):
             tracker.store_init_configuration(msgspec.to_builtins(options))

@@ -192,7 +192,7 @@ class Trainer:
         if not all(map(math.isfinite, values.values())):
             raise UserError(f"step {self.step}: the loss is not finite ({values}); lower lr in optim_g or optim_d")
         speed = progress.summary()
-        lr = stage_run.schedulers[0].get_last_lr()[0]
+        lr = float(stage_run.schedulers[0].get_last_lr()[0])
         memory = memory_gib(self.accelerator.device)
         status = Status(
             stage_run.stage.name,

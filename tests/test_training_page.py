@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from accelerate import init_empty_weights
 
 from realciao.archs import build_network
 from realciao.metrics import build_metric  # noqa: F401  (imports what fills the registries)
@@ -53,10 +54,10 @@ def test_every_schedule_is_built(row: list[str]) -> None:
 def test_the_bytes_are_those_of_the_networks() -> None:
     for name, parameters, gradients, *sent in table("What goes over the wire"):
         options = load_options([ROOT / "options" / re.findall(r"`(.*?)`", name)[0]])
-        count = sum(p.numel() for p in build_network(options.network_g).parameters())
         network_d = options.stages[-1].network_d
-        if network_d:
-            count += sum(p.numel() for p in build(ARCH_REGISTRY, network_d).parameters())
+        with init_empty_weights():
+            networks = [build_network(options.network_g)] + ([build(ARCH_REGISTRY, network_d)] if network_d else [])
+        count = sum(p.numel() for network in networks for p in network.parameters())
         assert parameters == f"{count / 1e6:.2f} M"
         assert gradients == f"{4 * count / 1e6:.1f} MB"
         assert sent == [f"{4 * count * 2 * (n - 1) / n / 1e6:.1f} MB" for n in (2, 8, 16)]

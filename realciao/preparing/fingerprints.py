@@ -44,7 +44,9 @@ def thumbnail(image: AnyImage) -> Thumbnail:
 
 def phash(copies: Float[np.ndarray, "*n 32 32"]) -> UInt64[np.ndarray, "*n"]:
     """64 bits for each copy."""
-    low = dctn(copies, axes=(-2, -1), norm="ortho")[..., :BITS, :BITS].reshape(*copies.shape[:-2], BITS * BITS)
+    low = np.asarray(dctn(copies, axes=(-2, -1), norm="ortho"))[..., :BITS, :BITS].reshape(
+        *copies.shape[:-2], BITS * BITS
+    )
     # the mean of the image says nothing about what it shows
     bits = low > np.median(low[..., 1:], axis=-1, keepdims=True)
     bits[..., 0] = False

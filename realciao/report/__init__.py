@@ -6,6 +6,7 @@ from torch import nn
 
 from realciao.data import ValSet
 from realciao.errors import UserError
+from realciao.files import atomic_write
 from realciao.options import Options
 from realciao.report.page import build_page
 from realciao.report.previews import draw_previews
@@ -27,8 +28,6 @@ def refresh_report(options: Options, run: RunFolder, step: int, net: nn.Module, 
         net: the averaged weights, in eval mode.
         val_sets: by name.
     """
-    from realciao.files import atomic_write
-
     try:
         draw_previews(net, val_sets, run.previews, step)
         atomic_write(run.report_file, build_page(read_run(options, run)))

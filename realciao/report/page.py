@@ -220,4 +220,4 @@ def _pre(text: str) -> str:
 
 @cache
 def _style() -> str:
-    return resources.files(__package__).joinpath("style.css").read_text(encoding="utf-8")
+    return resources.files("realciao.report").joinpath("style.css").read_text(encoding="utf-8")
