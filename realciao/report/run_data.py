@@ -46,7 +46,8 @@ class RunData(NamedTuple):
     @property
     def step(self) -> int:
         """The last step of which anything is known."""
-        return max((points[-1][0] for points in self.train.values() if points), default=0)
+        series = [*self.train.values(), *(points for val in self.val.values() for points in val.values())]
+        return max((points[-1][0] for points in series if points), default=0)
 
     @property
     def total(self) -> int:
@@ -65,8 +66,7 @@ def read_run(options: Options, run: RunFolder) -> RunData:
         val[name] = _series(row for row in rows if row.get("val") == name)
     train = _series(row for row in rows if "val" not in row)
     data = RunData(options.name, stages, train, val, [], _warnings(run.log_file), _read(run.options_file), describe())
-    last = max([data.step, *(points[-1][0] for series in val.values() for points in series.values() if points)])
-    return data._replace(sheets=find_sheets(run.previews, last, MOST_STEPS))
+    return data._replace(sheets=find_sheets(run.previews, data.step, MOST_STEPS))
 
 
 def _rows(path: Path) -> Iterable[dict[str, Any]]:
