@@ -105,7 +105,8 @@ def _warnings(run: RunData) -> str:
     if not run.warnings:
         return ""
     items = "".join(f"<li>{escape(text)}</li>" for text in run.warnings)
-    return f'<aside class="warnings"><h2>{len(run.warnings)} warning{"s" if len(run.warnings) > 1 else ""}</h2><ul>{items}</ul></aside>'
+    title = f"{len(run.warnings)} warning{'s' if len(run.warnings) > 1 else ''}"
+    return f'<aside class="warnings"><h2>{title}</h2><ul>{items}</ul></aside>'
 
 
 def _validation(run: RunData) -> str:
