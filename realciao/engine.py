@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -12,12 +13,12 @@ from realciao.errors import OptionError, UserError
 from realciao.options import Options
 
 
-def make_accelerator(options: Options, project_dir: str) -> Accelerator:
+def make_accelerator(options: Options, trackers: list[Any], project_dir: str) -> Accelerator:
     """The one engine of a run.
 
     Raises:
         UserError: the launch would run one process for many.
-        OptionError: a tracker is unknown, or the precision is not to be had here.
+        OptionError: the precision is not to be had here.
     """
     _check_launch()
     engine = options.engine
@@ -28,15 +29,13 @@ def make_accelerator(options: Options, project_dir: str) -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=timedelta(seconds=engine.timeout_s))
     try:
         accelerator = Accelerator(
-            log_with=list(options.logger.trackers),
+            log_with=trackers,
             project_dir=project_dir,
             mixed_precision=engine.mixed_precision,
             kwargs_handlers=[patience],
         )
     except ValueError as error:
-        if "mixed precision" in str(error):
-            raise OptionError("engine.mixed_precision", f"{error}; take bf16, or no") from error
-        raise OptionError("logger.trackers", str(error)) from error
+        raise OptionError("engine.mixed_precision", f"{error}; take bf16, or no") from error
     if accelerator.mixed_precision != "no" and not accelerator.native_amp:  # which Accelerate passes over in silence
         precision, device = accelerator.mixed_precision, accelerator.device.type
         raise OptionError("engine.mixed_precision", f"{precision} is not to be had on a {device}; take bf16, or no")

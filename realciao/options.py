@@ -17,7 +17,7 @@ import yaml
 from msgspec import Meta
 
 from realciao.errors import OptionError, did_you_mean
-from realciao.option_tree import Node, OptionDumper, merge, override, read_tree
+from realciao.option_tree import Node, OptionDumper, merge, override, read_layers
 
 MAX_SCALE = 30.0
 """The highest scale that options may ask for."""
@@ -245,13 +245,13 @@ def load_options(paths: Sequence[str | PathLike[str]], overrides: Sequence[str] 
     """The options that the files give together: each is merged over those before it, then the overrides in their order.
 
     Args:
-        paths: option files, at least one.
+        paths: option files, at least one; a file's key `base` names another one that it is laid over.
         overrides: e.g. "stages.0.total_iter=20".
 
     Raises:
         OptionError: one line with file and line (or the override), the key's path as written, and what is wrong.
     """
-    first, *others = [read_tree(path) for path in paths]
+    first, *others = [read_layers(path, LOADER_KEYS) for path in paths]
     tree = first
     for other in others:
         tree = merge(tree, other, LOADER_KEYS)

@@ -24,8 +24,8 @@ logger = logging.getLogger("realciao")
 
 
 class RunFolder:
-    """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/, and what
-    `realciao.comparison` makes: comparison.png, comparison.md, upscaled/.
+    """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/, report.html
+    and previews/ of `realciao.report`, comparison.png, comparison.md and upscaled/ of `realciao.comparison`.
     """
 
     def __init__(self, options: Options) -> None:
@@ -36,6 +36,8 @@ class RunFolder:
         self.trackers = self.root / "tb"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
+        self.report_file = self.root / "report.html"
+        self.previews = self.root / "previews"
         self.upscaled = self.root / "upscaled"
         self.picture = self.root / "comparison.png"
         self.table = self.root / "comparison.md"
@@ -205,10 +207,10 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Removes what a run writes, and nothing else that may lie in the folder."""
-        for folder in (self.trackers, self.checkpoints, self.models, self.upscaled):
+        for folder in (self.trackers, self.checkpoints, self.models, self.previews, self.upscaled):
             if folder.exists():
                 shutil.rmtree(folder)
-        for file in (self.options_file, self.log_file, self.metrics_file, self.picture, self.table):
+        for file in (self.options_file, self.log_file, self.metrics_file, self.report_file, self.picture, self.table):
             file.unlink(missing_ok=True)
 
     def _forget_rows_after(self, step: int) -> None:

@@ -21,13 +21,17 @@ from realciao.engine import is_lost_process, make_accelerator, share_cores
 from realciao.errors import UserError
 from realciao.health import Unhealthy, is_out_of_memory, out_of_memory
 from realciao.interruption import Interrupted, Interruption
+from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage
 from realciao.progress import Progress
 from realciao.rehearsal import rehearse, rehearse_validation
+from realciao.report import refresh_report
 from realciao.run_folder import RunFolder
 from realciao.run_state import load_state, save_state
 from realciao.stage_run import StageRun, Weights
+from realciao.status import Status, StatusLine
+from realciao.trackers import make_trackers, tell_options
 from realciao.validation import means, score_network
 
 logger = logging.getLogger("realciao")
@@ -48,9 +52,11 @@ class Trainer:
     def __init__(self, options: Options, *, auto_resume: bool = False, overwrite: bool = False) -> None:
         self.options = options
         self.run = RunFolder(options)
-        self.accelerator = make_accelerator(options, str(self.run.root))
+        trackers = make_trackers(options.logger.trackers, options, self.run)
+        self.accelerator = make_accelerator(options, trackers, str(self.run.root))
         scaler = self.accelerator.scaler
         self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
+        self.status_line = StatusLine(self.accelerator.is_main_process)
         # all is built and tried before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
             # read now: the run that is overwritten may be the one that they come from
@@ -87,14 +93,16 @@ class Trainer:
         with _held_back() as said_while_claiming:
             self._claim()
         try:
-            with self.run.logging(self.accelerator.is_main_process):
+            # the line first: what is logged must go above it
+            with self.status_line, self.run.logging(self.accelerator.is_main_process):
                 for record in (
                     [*self._said_while_building, *said_while_claiming] if self.accelerator.is_main_process else ()
                 ):
                     logger.handle(record)
                 if self.step:
                     logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
-                self.accelerator.init_trackers(self.run.trackers.name)
+                self.accelerator.init_trackers(self.options.name)
+                tell_options(self.accelerator.trackers, self.options)
                 with self._interruption.watch(), self._in_one_line():
                     while self.step < self.options.total_iter or self._unvalidated:
                         self._run_stage()
@@ -194,6 +202,7 @@ class Trainer:
             self.step += 1
             self.next_draw += draws_per_step
             done = self.step == end
+            self.status_line.advance(self.step, progress)
             if done or self.step % options.logger.print_every == 0:
                 stage_run.judge_colors()
                 self._log(stage_run, {n: s / (self.step - since) for n, s in sums.items()}, progress, end)
@@ -224,20 +233,23 @@ class Trainer:
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
         values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
         speed = progress.summary()
-        lr = stage_run.schedulers[0].get_last_lr()[0]
-        logger.info(
-            "[%s %d/%d] %s  lr %.2e  %.1f images/s  data %.0f%%  eta %s",
+        lr = float(stage_run.schedulers[0].get_last_lr()[0])
+        memory = memory_gib(self.accelerator.device)
+        status = Status(
             stage_run.stage.name,
             self.step,
             end,
-            "  ".join(f"{name} {value:.4f}" for name, value in values.items()),
+            values,
             lr,
-            speed["images_per_s"],
-            100 * speed["data_share"],
-            progress.eta(end - self.step),
+            **speed,
+            memory_gib=memory,
+            eta=progress.eta(end - self.step),
         )
+        logger.info("%s", status.line())
+        self.status_line.show(status, end - stage_run.stage.total_iter)
         skipped = stage_run.health.total_skipped
-        self._record(stage_run.stage, {**values, "lr": lr, **speed, **({"skipped": skipped} if skipped else {})})
+        row = {**values, "lr": lr, **speed, "memory_gib": round(memory, 3)}
+        self._record(stage_run.stage, {**row, **({"skipped": skipped} if skipped else {})})
 
     def _validate(self, stage_run: StageRun) -> None:
         """Scores the network on every set that this step has no scores of yet, unless the run is asked to stop meanwhile;
@@ -266,6 +278,8 @@ class Trainer:
             self._unvalidated = False
             if self.step in self._best_steps():
                 self._save(stage_run)
+            if self.accelerator.is_main_process:
+                refresh_report(self.options, self.run, self.step, net, self.val_sets)
         stage_run.set_train()
 
     def _until_stopped(self, items: Iterable[EvalItem]) -> Iterator[EvalItem]:

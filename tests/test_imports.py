@@ -19,8 +19,9 @@ LAYERS = {
     "batch": "",
     "coords": "",
     "crops": "",
-    "image": "",
-    "image_paths": "",
+    "image": "lmdb_images",
+    "image_paths": "lmdb_images",
+    "lmdb_images": "",
     "markdown": "",
     "option_tree": "",
     "options": "option_tree",
@@ -57,16 +58,23 @@ LAYERS = {
     "comparison": "crops data image inference markdown metrics coords options run_folder validation",
     "stage_run": "archs batch checkpoint data objective optim options registry ema health",
     "rehearsal": "batch coords data image stage_run",
-    "trainer": "archs batch checkpoint comparison data engine health interruption metrics options progress rehearsal "
-    "run_folder run_state stage_run validation",
+    "trainer": "archs batch checkpoint comparison data engine health interruption metrics options progress "
+    "rehearsal run_folder run_state stage_run validation measuring report status trackers",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
     "benchmarks": "measuring archs batch coords degradations data image options stage_run trainer",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
-    "degradation_advice degradation_plots trainer",
-    "train": "commands options trainer interruption",
+    "degradation_advice degradation_plots trainer preparing doctor",
+    "train": "commands options trainer interruption estimate data_audit stage_run",
+    "status": "progress",
+    "report": "comparison coords data image batch measuring options run_folder",
+    "trackers": "options run_folder",
+    "doctor": "registry metrics",
+    "preparing": "data image image_paths lmdb_images markdown",
+    "estimate": "batch data markdown measuring metrics options rehearsal stage_run validation",
+    "data_audit": "data image preparing",
     "scripts": "commands",
 }
 
@@ -84,10 +92,12 @@ LIBRARIES = {
         "realciao.rehearsal",
         "realciao.benchmarks.degradation.loader",
         "realciao.engine",
+        "realciao.trackers",
+        "realciao.estimate",
     ),
     "matplotlib": ("realciao.degradation_plots",),
     "onnx_ir": ("realciao.onnx_export",),
-    "pyiqa": ("realciao.metrics",),
+    "pyiqa": ("realciao.metrics", "realciao.doctor.downloads"),
 }
 
 
