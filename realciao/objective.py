@@ -78,6 +78,8 @@ class Objective(nn.Module):
         self.modules_ = nn.ModuleList(cri for cri in self.criteria if isinstance(cri, nn.Module))
         gan = [i for i, term in enumerate(self.terms) if is_adversarial(term.spec)]
         self.gan = gan[0] if gan else None
+        if gan and stage.network_d is None:
+            raise OptionError(f"{where}.{self.terms[gan[0]].key}", "judges by a discriminator, and there is no network_d")
 
     def parts_by_path(self) -> dict[str, Any]:
         """Each loss by its place in the option file."""
@@ -93,8 +95,7 @@ class Objective(nn.Module):
         losses: Losses = {}
         for i, (term, criterion) in enumerate(zip(self.terms, self.criteria, strict=True)):
             if i == self.gan:
-                if net_d is None:
-                    continue
+                assert net_d is not None
                 loss = criterion(net_d(pred), True, is_disc=False)
             else:
                 loss = criterion(pred, _target(batch, term.usm))
