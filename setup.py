@@ -51,7 +51,7 @@ setup(
     ],
     extras_require={
         "onnx": ONNX,
-        "dev": [*ONNX, "pytest", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
+        "dev": [*ONNX, "pytest", "pytest-xdist", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
     },
     entry_points={
         "console_scripts": [
