@@ -10,7 +10,8 @@ LUMA = (0.299, 0.587, 0.114)
 
 def to_8bit(image: Float[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "h w c"]:
     """[0, 1] to 0..255: clipped and rounded to nearest."""
-    return cv2.multiply(image, (255.0,) * 4, dtype=cv2.CV_8U).reshape(image.shape)
+    scaled = cv2.multiply(image, (255.0,) * 4, dtype=cv2.CV_8U)  # pyright: ignore  (its annotations know no scalar)
+    return scaled.reshape(image.shape)
 
 
 def from_8bit(image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w c"]:

@@ -44,9 +44,9 @@ def _image(height: int = 48, width: int = 40, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_plan_survives_json_bit_for_bit(name):
-    pipeline, image = build_pipeline(name), _image()
-    for seed in range(20):
-        plan = pipeline.sample(_rng(seed), (48, 40), 2.3)
+    image = _image()
+    for seed in range(8):
+        plan = PIPELINES[name].sample(_rng(seed), (48, 40), 2.3)
         again = json.loads(json.dumps(plan))
         assert again == plan
         np.testing.assert_array_equal(degradations.apply(again, image), degradations.apply(plan, image))
