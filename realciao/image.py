@@ -22,6 +22,7 @@ from torch import Tensor
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.lmdb_images import find_lmdb, read_lmdb
 
 AnyImage: TypeAlias = Shaped[np.ndarray, "h w *c"]
 
@@ -68,7 +69,7 @@ def read_image(path: str | Path, *, allow_truncated: bool = False) -> AnyImage:
     Raises:
         ImageError: missing, unreadable, empty, truncated, larger than MAX_PIXELS, or no such image.
     """
-    data = _read_bytes(Path(path))
+    data = read_bytes(Path(path))
     with _decoders(allow_truncated):
         try:
             image = _decode(data, allow_truncated)
@@ -90,7 +91,8 @@ def read_size(path: str | Path) -> tuple[int, int]:
     """Height and width of what read_image returns; the header alone is read where it suffices. Raises as read_image does."""
     _refuse_endless(Path(path))
     try:
-        with _decoders(allow_truncated=False), Image.open(path, formats=_FORMATS) as opened:
+        source = io.BytesIO(read_bytes(Path(path))) if find_lmdb(Path(path)) else path
+        with _decoders(allow_truncated=False), Image.open(source, formats=_FORMATS) as opened:
             return _upright_size(opened)
     except Exception:  # either broken, which read_image says best, or a kind that Pillow does not know
         height, width = read_image(path).shape[:2]
@@ -183,6 +185,16 @@ def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None
         raise ImageError(path, str(error).removeprefix(f"{path}: ")) from error
 
 
+def to_png(image: AnyImage) -> bytes:
+    """The image as a PNG file that is quick to decode rather than small; float32 is rounded to 8 bits."""
+    image = _storable(image, "PNG")
+    if image.dtype != np.uint8:
+        return _encode_deep(image, "PNG")
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
 def _levels(dtype: np.dtype | type) -> int:
     if np.dtype(dtype) not in _LEVELS:
         raise TypeError(f"an image is uint8, uint16 or float32, not {np.dtype(dtype)}")
@@ -194,7 +206,14 @@ def _refuse_endless(path: Path) -> None:
         raise ImageError(path, "is no ordinary file (a pipe or a device?)")
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of an image file, be it one in an LMDB. Raises ImageError: missing, empty, or it cannot be read."""
+    folder = find_lmdb(path)
+    if folder is not None:
+        try:
+            return read_lmdb(folder, path)
+        except UserError as error:
+            raise ImageError(path, str(error)) from error
     _refuse_endless(path)
     try:
         data = path.read_bytes()

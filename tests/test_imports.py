@@ -19,8 +19,9 @@ LAYERS = {
     "batch": "",
     "coords": "",
     "crops": "",
-    "image": "",
-    "image_paths": "",
+    "image": "lmdb_images",
+    "image_paths": "lmdb_images",
+    "lmdb_images": "",
     "markdown": "",
     "option_tree": "",
     "options": "option_tree",
@@ -45,30 +46,58 @@ LAYERS = {
     "degradation_plots": "degradation_stats",
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
+    "ema": "",
+    "engine": "options",
+    "health": "options",
+    "interruption": "",
     "objective": "losses registry options batch",
     "optim": "registry",
-    "run_folder": "checkpoint options",
+    "run_state": "",
+    "run_folder": "run_state options",
     "validation": "evaluation metrics image batch",
     "comparison": "crops data image inference markdown metrics coords options run_folder validation",
-    "stage_run": "archs batch checkpoint data objective optim options registry",
+    "stage_run": "archs batch checkpoint data objective optim options registry ema health",
     "rehearsal": "batch coords data image stage_run",
-    "trainer": "archs batch checkpoint comparison data metrics options progress rehearsal run_folder stage_run validation",
+    "trainer": "archs batch checkpoint comparison data engine health interruption metrics options progress "
+    "rehearsal run_folder run_state stage_run validation measuring report status trackers",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs batch coords degradations data image options stage_run",
-    "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options markdown degradation_plans degradation_gallery degradation_page "
-    "degradation_sheet degradation_stats degradation_match degradation_advice degradation_plots",
-    "train": "commands options trainer",
+    "benchmarks": "measuring archs batch coords degradations data image options stage_run trainer",
+    "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
+    "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
+    "degradation_advice degradation_plots trainer preparing doctor",
+    "train": "commands options trainer interruption estimate data_audit stage_run",
+    "status": "progress",
+    "report": "comparison coords data image batch measuring options run_folder",
+    "trackers": "options run_folder",
+    "doctor": "registry metrics",
+    "preparing": "data image image_paths lmdb_images markdown",
+    "estimate": "batch data markdown measuring metrics options rehearsal stage_run validation",
+    "data_audit": "data image preparing",
     "scripts": "commands",
 }
 
 LIBRARIES = {
-    "basicsr": ("realciao.registry", "degradations.registry", "realciao.archs", "realciao.losses", "realciao.metrics"),
-    "accelerate": ("realciao.trainer", "realciao.rehearsal", "realciao.benchmarks.degradation.loader"),
+    "basicsr": (
+        "realciao.registry",
+        "degradations.registry",
+        "realciao.archs",
+        "realciao.losses",
+        "realciao.metrics",
+        "realciao.optim",
+    ),
+    "accelerate": (
+        "realciao.trainer",
+        "realciao.rehearsal",
+        "realciao.benchmarks.degradation.loader",
+        "realciao.engine",
+        "realciao.trackers",
+        "realciao.estimate",
+    ),
     "matplotlib": ("realciao.degradation_plots",),
     "onnx_ir": ("realciao.onnx_export",),
-    "pyiqa": ("realciao.metrics",),
+    "pyiqa": ("realciao.metrics", "realciao.doctor.downloads"),
 }
 
 

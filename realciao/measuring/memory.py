@@ -43,18 +43,21 @@ def _measure(prepare: Callable[..., tuple[Callable[[], object], str]], args: tup
         call()
         torch.accelerator.synchronize()
         return torch.accelerator.max_memory_allocated() - before
-    with contextlib.suppress(
-        OSError, AttributeError
-    ):  # elsewhere than on Linux with glibc, the preparation's peak counts
-        ctypes.CDLL(None).malloc_trim(0)  # what the preparation has freed is not there for the call
-        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
-    before = _peak_rss()
+    forget_peak_rss()
+    before = peak_rss()
     call()
-    return _peak_rss() - before
+    return peak_rss() - before
 
 
-def _peak_rss() -> int:
-    """The process's largest resident size so far.
+def forget_peak_rss() -> None:
+    """Lets `peak_rss` count from here; elsewhere than on Linux with glibc what was before counts on."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what has been freed is not there for what comes
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_rss() -> int:
+    """The process's largest resident size so far, in bytes.
 
     Not getrusage's on Linux, because a process started from a larger one reports the larger one's.
     """
