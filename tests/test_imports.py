@@ -40,7 +40,7 @@ LAYERS = {
     "degradation_gallery": "degradations crops image",
     "degradation_page": "degradation_gallery image",
     "degradation_sheet": "degradation_gallery image",
-    "degradation_stats": "degradations degradation_gallery image",
+    "degradation_stats": "degradations degradation_gallery degradation_plans image",
     "degradation_match": "degradations",
     "degradation_advice": "degradation_match",
     "degradation_plots": "degradation_stats",
