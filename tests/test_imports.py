@@ -21,6 +21,7 @@ LAYERS = {
     "image": "",
     "image_paths": "",
     "markdown": "",
+    "matlab_resize": "",
     "option_tree": "",
     "options": "option_tree",
     "progress": "",
@@ -28,7 +29,7 @@ LAYERS = {
     "registry": "degradations",  # for the shim
     "archs": "registry coords batch",
     "losses": "registry",
-    "metrics": "registry image",
+    "metrics": "registry image matlab_resize",
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
     "inference": "archs checkpoint image coords tiling alpha",

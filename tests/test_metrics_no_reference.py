@@ -176,6 +176,7 @@ def test_a_missing_file_without_network_is_one_line_with_the_file_and_the_folder
         limits.append(socket.getdefaulttimeout())
         raise URLError("Name or service not known")
 
+    monkeypatch.setattr("realciao.metrics.iqa_params.online", lambda: True)
     monkeypatch.setattr("pyiqa.utils.download_util.download_url_to_file", unreachable)
     monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(tmp_path / "cache"))
     with pytest.raises(UserError) as caught:

@@ -66,9 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     written = write_report(result, output)
     print(summary_table(result))
+    for problem in result.unavailable.values():
+        print(f"no such scores: {problem}", file=sys.stderr)
     _print_failures(result.failures)
     print("\n".join(str(path) for path in written))
-    return 1 if result.failures else 0
+    return 0 if result.complete else 1
 
 
 def _print_failures(failures: Sequence["Failure"]) -> None:
