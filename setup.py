@@ -24,7 +24,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["realciao*", "degradations*"]),
-    package_data={"degradations": ["recipes/*.yml"]},
+    package_data={"degradations": ["recipes/*.yml"], "realciao.grid": ["page.html"]},
     install_requires=[
         "torch>=2.13",
         "torchvision>=0.28",

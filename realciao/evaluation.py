@@ -145,9 +145,7 @@ def evaluate(
     return result
 
 
-def build_available(
-    metrics: Sequence[str | Mapping[str, Any]], **defaults: Any
-) -> tuple[list[Metric], dict[str, str]]:
+def build_available(metrics: Sequence[str | Mapping[str, Any]], **defaults: Any) -> tuple[list[Metric], dict[str, str]]:
     """The metrics that can be had here, and why the others cannot, by name; `defaults` as for build_metric.
 
     Raises:

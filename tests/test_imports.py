@@ -48,8 +48,11 @@ LAYERS = {
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
     "benchmarks": "measuring archs coords",
+    "bootstrap": "",
+    "grid": "archs bootstrap checkpoint coords evaluation image image_paths inference markdown matlab_resize measuring metrics "
+    "option_tree options registry tiling",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options",
+    "onnx_export evaluation evaluation_report grid options",
     "train": "commands options trainer",
     "scripts": "commands",
 }

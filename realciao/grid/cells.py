@@ -73,7 +73,7 @@ def _made(results: Results, items: list) -> list[Metric]:
 def _absent(metric: Metric, items: list) -> str:
     if metric.needs_gt and all(item.gt is None for item in items):
         return "no ground truth"
-    return "the largest scale" if metric.compares_with == "sr" else "no image could be scored"
+    return "no larger scale of the same LR image" if metric.compares_with == "sr" else "no image could be scored"
 
 
 def verdicts(results: Results, cells: list[Cell]) -> list[str]:
@@ -84,7 +84,10 @@ def verdicts(results: Results, cells: list[Cell]) -> list[str]:
         if not cell.difference:
             continue
         d, i = cell.difference, cell.difference.interval
-        winner = {"second": f"{cell.method} is better than {baseline}", "first": f"{baseline} is better than {cell.method}"}
+        winner = {
+            "second": f"{cell.method} is better than {baseline}",
+            "first": f"{baseline} is better than {cell.method}",
+        }
         said = winner.get(d.verdict, f"{cell.method} and {baseline} cannot be told apart")
         sentences.append(
             f"{said} by {cell.metric} on {cell.data} x{cell.scale:g}: {i.mean:+.4f} "

@@ -111,10 +111,12 @@ class Source:
         return digest.hexdigest()[:16]
 
 
-def find_items(data: DataSet, scale: float) -> Source:
+def find_items(data: DataSet, scale: float, dataroot: str = ".") -> Source:
     """The images of a data set at a scale; what is missing or lonely is said, not raised."""
     source = Source(data, scale)
-    roots = [root and Path(root.replace("{scale}", f"{scale:g}")) for root in (data.dataroot_gt, data.dataroot_lq)]
+    roots = [
+        root and Path(dataroot, root.replace("{scale}", f"{scale:g}")) for root in (data.dataroot_gt, data.dataroot_lq)
+    ]
     for root in roots:
         if isinstance(root, Path) and not root.is_dir():
             source.problem, source.missing = f"no data: {root} is no folder", True

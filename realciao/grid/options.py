@@ -92,6 +92,8 @@ class GridOptions(Section, frozen=True, kw_only=True):
     metrics: tuple[str | Spec, ...] = ()
     baseline: str | None = None
     """The method that the others are compared with, image by image; null for the first."""
+    dataroot: str = "."
+    """Folder that the data sets' folders are below, unless those are absolute."""
     output: str = "results"
     iqa_params: str | None = None
     device: str = "auto"

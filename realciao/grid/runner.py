@@ -90,10 +90,16 @@ class Runner:
             if name in names[:i]:
                 raise placed(OptionError(f"methods.{i}.name", f"'{name}' is taken by item {names.index(name)}"), tree)
         if options.baseline is not None and options.baseline not in names:
-            raise placed(OptionError("baseline", f"'{options.baseline}' is no method; they are {', '.join(names)}"), tree)
+            raise placed(
+                OptionError("baseline", f"'{options.baseline}' is no method; they are {', '.join(names)}"), tree
+            )
         for method in methods:
             method.to(_device(options.device))
-        sources = [find_items(data, scale) for data in options.data for scale in data.scales or options.scales]
+        sources = [
+            find_items(data, scale, options.dataroot)
+            for data in options.data
+            for scale in data.scales or options.scales
+        ]
         metrics = MetricSet(options.metrics, iqa_params=options.iqa_params)
         self.results = Results(options, sources, methods, metrics)
         self.store = Store(options.folder / "cache")
@@ -151,8 +157,10 @@ class Runner:
         wanted = []
         for metric in self.results.metrics.made(item.border):
             peer = self._largest[item.data, item.name]
-            if (metric.needs_gt and item.gt is None) or (metric.compares_with == "sr" and peer.scale == item.scale):
+            if metric.needs_gt and item.gt is None:
                 continue
+            if metric.compares_with == "sr" and (peer.scale == item.scale or item.lq is None or peer.lq != item.lq):
+                continue  # scales can only agree on one and the same LR image
             against = f" against x{peer.scale:g} {self._key(method, peer)}" if metric.compares_with == "sr" else ""
             wanted.append((metric.implementation + against, metric))
         return wanted

@@ -15,6 +15,7 @@ from realciao.metrics.iqa_params import brisque_vectors, niqe_gaussian
 from realciao.metrics.pyiqa_metric import PyiqaMetric
 from realciao.registry import METRIC_REGISTRY
 
+
 @METRIC_REGISTRY.register()
 class NIQE(PyiqaMetric):
     """Distance to the statistics of natural images (Mittal 2013), from blocks of 96 px; at least 0.

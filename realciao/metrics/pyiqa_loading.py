@@ -67,7 +67,8 @@ def load_model(name: str, **options: Any) -> Any:
     """pyiqa's model of this name, on the CPU unless `device` says otherwise.
 
     Raises:
-        MetricUnavailable: a file is missing and cannot be downloaded, damaged, or holds more than tensors; a library is missing.
+        MetricUnavailable: a file is missing and cannot be downloaded, is damaged, or holds more than tensors; or a library
+            is missing.
     """
     hub = Path(torch.hub.get_dir())
     missing = [hub / file for file in FILES.get(name, ()) if not (hub / file).is_file()]

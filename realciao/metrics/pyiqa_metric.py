@@ -58,7 +58,12 @@ class PyiqaMetric(Metric):
                 return float(self.model(*images).item())
             except NO_DETAIL:
                 return float("nan")
-            except (RuntimeError, ValueError, AttributeError, IndexError) as error:  # what it takes too small images for
+            except (
+                RuntimeError,
+                ValueError,
+                AttributeError,
+                IndexError,
+            ) as error:  # what it takes too small images for
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise UserError(f"pyiqa fails on it ({reason:.120})") from error
 

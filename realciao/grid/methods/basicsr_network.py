@@ -1,6 +1,7 @@
 """Networks of one scale, and a resize to the scale that is wanted: how Real-ESRGAN, BSRGAN and RealSR reach any scale."""
 
 import re
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -16,7 +17,6 @@ from realciao.image import to_array, to_tensor
 from realciao.inference import choose_device
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.tiling import split_axis
-from pathlib import Path
 
 TILE_PX, HALO_PX = 192, 16
 FILTERS = {"lanczos": cv2.INTER_LANCZOS4, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}

@@ -49,5 +49,5 @@ class Method(ABC):
             UserError: it cannot be made.
         """
 
-    def to(self, device: str) -> None:
+    def to(self, device: str) -> None:  # noqa: B027  (most methods run nowhere in particular)
         """Says where it runs; nothing is loaded before it is needed."""
