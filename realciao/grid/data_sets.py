@@ -114,11 +114,10 @@ class Source:
 def find_items(data: DataSet, scale: float, dataroot: str = ".") -> Source:
     """The images of a data set at a scale; what is missing or lonely is said, not raised."""
     source = Source(data, scale)
-    roots = [
-        root and Path(dataroot, root.replace("{scale}", f"{scale:g}")) for root in (data.dataroot_gt, data.dataroot_lq)
-    ]
+    given = (data.dataroot_gt, data.dataroot_lq)
+    roots = [Path(dataroot, root.replace("{scale}", f"{scale:g}")) if root else None for root in given]
     for root in roots:
-        if isinstance(root, Path) and not root.is_dir():
+        if root and not root.is_dir():
             source.problem, source.missing = f"no data: {root} is no folder", True
             return source
     try:
@@ -185,7 +184,7 @@ def shrink(gt: Picture, size: tuple[int, int], kernel: str) -> Picture:
     levels = from_float(gt, np.uint8)
     if kernel == "matlab":
         return to_float(resize_levels(levels, size))
-    return to_float(np.asarray(Image.fromarray(levels).resize(size[::-1], Image.Resampling.BICUBIC)))
+    return to_float(np.asarray(Image.fromarray(levels).resize((size[1], size[0]), Image.Resampling.BICUBIC)))
 
 
 _digests: dict[tuple[str, int, int], str] = {}

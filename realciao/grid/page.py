@@ -78,7 +78,8 @@ def _scores(results: Results, cells: list[Cell]) -> str:
     ]
     rows, keys = [], []
     for method in results.methods:
-        row, key = [f"<b>{html.escape(method.name)}</b>"], [method.name]
+        row = [f"<b>{html.escape(method.name)}</b>"]
+        key: list[float | str] = [method.name]
         for place in places:
             cell = by_place[method.name, *place]
             row.append(_score(cell, span[place], (method.name, *place) in top))

@@ -53,7 +53,10 @@ def build_metric(name_or_spec: str | Mapping[str, Any], where: str = "metrics", 
     try:
         return build(METRIC_REGISTRY, spec | {"type": cls.__name__}, where)
     except OptionError as error:
-        if isinstance(error.__cause__, MetricUnavailable):
+        cause: BaseException | None = error
+        while isinstance(cause, OptionError):  # it was given its path on the way
+            cause = cause.__cause__
+        if isinstance(cause, MetricUnavailable):
             raise MetricUnavailable(str(error)) from error
         raise
 

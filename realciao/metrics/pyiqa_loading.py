@@ -28,7 +28,8 @@ PATIENCE_S = 0.7
 ALEXNET, VGG16 = "checkpoints/alexnet-owt-7be5be79.pth", "checkpoints/vgg16-397923af.pth"
 FILES = {
     "clipiqa": ("clip/RN50.pt",),
-    "clipiqa+": ("clip/RN50.pt", "pyiqa/CLIP-IQA+_learned_prompts-603f3273.pth"),
+    # the + of this name is quoted in pyiqa's address, and so in its file
+    "clipiqa+": ("clip/RN50.pt", "pyiqa/CLIP-IQA%2B_learned_prompts-603f3273.pth"),
     "dists": (VGG16, "pyiqa/DISTS_weights-f5e65c96.pth"),
     "liqe": ("clip/ViT-B-32.pt", "pyiqa/liqe_koniq.pt"),
     "liqe_mix": ("clip/ViT-B-32.pt", "pyiqa/liqe_mix.pt"),
@@ -80,7 +81,8 @@ def load_model(name: str, **options: Any) -> Any:
         with _careful(), contextlib.redirect_stdout(io.StringIO()):
             import pyiqa
 
-            return pyiqa.create_metric(name, **{"device": torch.device("cpu")} | options)
+            options.setdefault("device", torch.device("cpu"))
+            return pyiqa.create_metric(name, **options)
     except ImportError as error:
         raise MetricUnavailable(f"pyiqa's {name} needs a library that is not installed ({error})") from error
     except pickle.UnpicklingError as error:

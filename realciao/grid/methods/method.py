@@ -1,7 +1,7 @@
 """What every method is: something that makes a large image of a small one."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -9,7 +9,7 @@ from jaxtyping import Float
 from realciao.grid.data_sets import Item
 from realciao.registry import Registry
 
-METHOD_REGISTRY = Registry("method")
+METHOD_REGISTRY: Any = Registry("method")
 
 Picture = Float[np.ndarray, "h w 3"]
 
