@@ -18,7 +18,7 @@ from realciao.grid.crops import make_views
 from realciao.grid.options import load_grid_options
 from realciao.grid.report import write_grid_report
 from realciao.grid.runner import Results, Runner
-from realciao.image import read_rgb, write_image
+from realciao.image import from_float, read_rgb, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted((ROOT / "options" / "paper").glob("*.yml"))
@@ -103,7 +103,10 @@ def test_crops_are_where_the_methods_differ_most_or_where_the_user_says(
     results = with_blur(tmp_path, crops=[crop], auto_crops=1)
     by_hand, auto = make_views(results)
     assert [label for label, _ in by_hand.panels] == ["input", "bicubic", "veiled", "ground truth"]
-    assert [pixels.shape[:2] for _, pixels in by_hand.panels] == [(4, 5), (8, 10), (8, 10), (8, 10)]
+    assert [pixels.shape[:2] for _, pixels in by_hand.panels] == [(8, 10)] * 4
+    np.testing.assert_array_equal(
+        by_hand.panels[0][1][::2, ::2], from_float(results.sources[0].items[0].read()[0], np.uint8)[1:5, 2:7]
+    )
     veiled = read_rgb(tmp_path / "veiled" / "a.png")[2:10, 4:14]
     np.testing.assert_allclose(by_hand.panels[2][1] / 255, veiled, atol=1 / 255)
     gaps = {}

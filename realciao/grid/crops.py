@@ -23,7 +23,7 @@ Levels = UInt8[np.ndarray, "h w 3"]
 
 @dataclass(frozen=True)
 class View:
-    """One place: its panels are (label, pixels); the input's are fewer for the same extent."""
+    """One place: its panels are (label, pixels), all of one size."""
 
     item: Item
     box: Box
@@ -93,10 +93,10 @@ def _view(results: Results, item: Item, box: Box) -> View | None:
     height, width = item.size(lq)
     if not (0 <= top < bottom <= height and 0 <= left < right <= width):
         return None
-    y, x = lq.shape[0] / height, lq.shape[1] / width
-    rows = slice(int(top * y), max(int(top * y) + 1, round(bottom * y)))
-    columns = slice(int(left * x), max(int(left * x) + 1, round(right * x)))
-    panels = [("input", lq[rows, columns])]
+    # the input's pixels as squares, so that every panel shows the same extent to the pixel
+    rows = ((np.arange(top, bottom) + 0.5) * lq.shape[0] / height).astype(int)
+    columns = ((np.arange(left, right) + 0.5) * lq.shape[1] / width).astype(int)
+    panels = [("input", lq[rows[:, None], columns])]
     panels += [(name, read_rgb(p)[top:bottom, left:right]) for name, p in _paths(results, item).items()]
     if gt is not None:
         panels.append(("ground truth", gt[top:bottom, left:right]))

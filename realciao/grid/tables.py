@@ -121,9 +121,18 @@ def metric_table(results: Results) -> str:
     for name, cls in zip(results.metrics.names, results.metrics.classes, strict=True):
         borders = dict.fromkeys(item.border for source in results.sources for item in source.items[:1])
         made = [m.implementation for b in borders for m in results.metrics.made(b) if m.name == name]
-        by = "; ".join(dict.fromkeys(made)) or results.metrics.unavailable.get(name, "-")
+        by = _merged(made) or results.metrics.unavailable.get(name, "-")
         lines.append([name, "lower" if cls.lower_better else "higher", cls.score_range, by])
     return table(["metric", "better", "range", "measured by"], lines)
+
+
+def _merged(implementations: list[str]) -> str:
+    """Implementations that differ in the border alone, as one."""
+    borders: dict[str, list[str]] = {}
+    for text in dict.fromkeys(implementations):
+        head, found, border = text.partition("crop_border=")
+        borders.setdefault(head + found, []).append(border)
+    return "; ".join(head + ", ".join(tails) for head, tails in borders.items())
 
 
 def latex(cells: list[Cell], costs: list[Cost], results: Results) -> str:
