@@ -90,7 +90,7 @@ def verdicts(results: Results, cells: list[Cell]) -> list[str]:
         }
         said = winner.get(d.verdict, f"{cell.method} and {baseline} cannot be told apart")
         sentences.append(
-            f"{said} by {cell.metric} on {cell.data} x{cell.scale:g}: {i.mean:+.4f} "
-            f"[{i.low:+.4f}, {i.high:+.4f}], better on {d.second_better} of {i.n} images"
+            f"{said} by {cell.metric} on {cell.data} x{cell.scale:g}: {cell.method} - {baseline} = {i.mean:+.4f} "
+            f"[{i.low:+.4f}, {i.high:+.4f}]; {cell.method} is better on {d.second_better} of {i.n} images"
         )
     return sentences

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from realciao.errors import UserError
@@ -12,8 +13,8 @@ from realciao.grid.data_sets import Item, Picture, each
 from realciao.grid.runner import Results
 from realciao.image import from_float, read_rgb
 
-EDGE_PX = 160
-"""Of a crop that is chosen by itself, in pixels of the result."""
+EDGE_PX = (160, 384)
+"""Smallest and largest edge of a crop that is chosen by itself, in pixels of the result; between them it is 32 LR pixels."""
 PANEL_PX = 320
 LABEL_PX = 24
 
@@ -111,14 +112,17 @@ def _where_they_differ(results: Results, item: Item) -> tuple[float, Box] | None
         pictures += [gt] if gt is not None else []
     if not pictures:
         return None
-    map_px = np.ptp(np.stack(pictures), axis=0).mean(axis=2) if len(pictures) > 1 else _gradient(pictures[0])
-    edge = min(EDGE_PX, *map_px.shape)
+    # a tint or another brightness, which shows everywhere, is no reason to look at a flat place
+    detail = np.stack([picture - _smooth(picture, item.scale) for picture in pictures])
+    map_px = (np.ptp(detail, axis=0) if len(pictures) > 1 else np.abs(detail[0])).mean(axis=2)
+    edge = min(round(min(max(32 * item.scale, EDGE_PX[0]), EDGE_PX[1])), *map_px.shape)
     sums = np.pad(map_px.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     total = sums[edge:, edge:] - sums[:-edge, edge:] - sums[edge:, :-edge] + sums[:-edge, :-edge]
     top, left = (int(n) for n in np.unravel_index(int(total.argmax()), total.shape))
     return float(total.max()) / edge**2, (top, left, top + edge, left + edge)
 
 
-def _gradient(picture: Picture) -> Float[np.ndarray, "h w"]:
-    grey = picture.mean(axis=2)
-    return np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
+def _smooth(picture: Picture, scale: float) -> Picture:
+    """Means over four LR pixels a side."""
+    width_px = 2 * round(2 * scale) + 1
+    return cv2.blur(picture, (width_px, width_px), borderType=cv2.BORDER_REFLECT)
