@@ -186,6 +186,14 @@ def test_a_missing_metric_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
     assert not results.complete
 
 
+def test_wrong_arguments_of_a_metric_are_told_before_anything_is_done(tmp_path: Path):
+    with pytest.raises(OptionError, match=r"metrics\.0\.border: unknown key; did you mean 'crop_border'"):
+        tiny_grid(tmp_path, metrics=[{"type": "PSNR", "border": 4}]).run()
+    with pytest.raises(OptionError, match="iqa_params: no folder nowhere"):
+        tiny_grid(tmp_path, metrics=["psnr", "niqe"], iqa_params="nowhere").run()
+    assert not (tmp_path / "out").exists()
+
+
 def test_photos_without_ground_truth_are_only_scored_by_what_needs_none(tmp_path: Path):
     photos = write_pictures(tmp_path / "photos", {"x": (9, 11), "y": (8, 8), "z": (20, 20)})
     data = [{"name": "photos", "dataroot_lq": str(photos), "smallest": 2}]

@@ -111,7 +111,13 @@ class Runner:
                 self._largest[item.data, item.name] = item
 
     def run(self, progress: Progress | None = None) -> Results | None:
-        """Does the work; the results in the process that reports, None in the others."""
+        """Does the work; the results in the process that reports, None in the others.
+
+        Raises:
+            OptionError: a metric's arguments are wrong, or its parameter file is damaged; nothing has been done then.
+        """
+        for border in {item.border for item in each(self.results.sources)}:
+            self.results.metrics.made(border)
         rank, world = process_rank()
         jobs = [(item, method) for item in each(self.results.sources) for method in self.results.methods]
         jobs = [(item, method) for item, method in jobs if not method.problem()]
