@@ -133,6 +133,9 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
         print(f"{'left out' if allowed else 'missing'}: {what}: {problem}", file=sys.stderr)
     _print_failures(results.failures)
     print("\n".join(str(path) for path in written if path.suffix != ".png"))
+    spent = ", ".join(f"{name} x{scale:g} {took:.0f} s" for (name, scale), took in results.seconds.items())
+    if spent:
+        print(f"upscaling took: {spent}")
     print(f"{sum(map(len, results.rows.values()))} results scored in {time.perf_counter() - began:.0f} s")
     return 0 if results.complete else 1
 

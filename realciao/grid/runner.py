@@ -39,7 +39,7 @@ class Results:
         files: of the results, by method and item, for those who want to look at them.
         failures: what should have been scored and was not; the exit status depends on them.
         unavailable: methods, data sets and metrics that are missing: (name, reason, whether that was allowed for).
-        seconds: spent on upscaling, by method and scale, as far as it was done in this run or is on record.
+        seconds: spent on upscaling, by method and scale, in this run or before.
     """
 
     options: GridOptions
@@ -56,10 +56,6 @@ class Results:
     def complete(self) -> bool:
         """Whether everything that had to be scored was."""
         return not self.failures and all(allowed for *_, allowed in self.unavailable)
-
-    def places(self) -> list[tuple[str, float]]:
-        """Every data set and scale, in the order of the options."""
-        return [(source.data.name, source.scale) for source in self.sources]
 
 
 def process_rank() -> tuple[int, int]:
