@@ -18,7 +18,8 @@ from realciao.grid.cells import make_cells, verdicts
 from realciao.grid.crops import make_views
 from realciao.grid.options import load_grid_options
 from realciao.grid.report import write_grid_report
-from realciao.grid.runner import Results, Runner
+from realciao.grid.results import Results
+from realciao.grid.runner import Runner
 from realciao.image import from_float, read_rgb, write_image
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -14,7 +14,8 @@ from realciao.errors import OptionError
 from realciao.grid.cells import make_cells
 from realciao.grid.methods.bicubic import Bicubic
 from realciao.grid.report import to_csv, to_json, to_markdown
-from realciao.grid.runner import Results, Runner
+from realciao.grid.results import Results
+from realciao.grid.runner import Runner
 from realciao.matlab_resize import resize_levels
 
 SET5 = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "test" / "Set5"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from realciao.bootstrap import Difference, Interval, mean_interval, paired_difference
 from realciao.evaluation import Evaluation, Row, Summary
-from realciao.grid.runner import Results
+from realciao.grid.results import Results
 from realciao.metrics.metric import Metric
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, Picture, each
-from realciao.grid.runner import Results
+from realciao.grid.results import Results
 from realciao.image import from_float, read_rgb
 
 EDGE_PX = (160, 384)

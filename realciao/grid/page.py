@@ -16,7 +16,7 @@ from realciao.grid.cells import Cell, finite, verdicts
 from realciao.grid.costs import Cost
 from realciao.grid.crops import View
 from realciao.grid.data_sets import each
-from realciao.grid.runner import Results
+from realciao.grid.results import Results
 from realciao.image import from_float, read_rgb
 
 EXTREMES = 3

@@ -14,7 +14,7 @@ from realciao.grid.cells import Cell, make_cells, verdicts
 from realciao.grid.costs import Cost
 from realciao.grid.crops import View, draw_figure, make_views
 from realciao.grid.page import make_page
-from realciao.grid.runner import Results
+from realciao.grid.results import Results
 from realciao.image import write_image
 
 

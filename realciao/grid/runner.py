@@ -5,10 +5,8 @@ holds, and the first one (RANK 0) waits for the rest and reports.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,11 @@ import numpy as np
 
 from realciao.errors import OptionError, UserError
 from realciao.evaluation import Failure, Row
-from realciao.grid.data_sets import Item, Picture, Source, each, file_digest, find_items
+from realciao.grid.data_sets import Item, Picture, each, file_digest, find_items
 from realciao.grid.methods import Method, build_method
 from realciao.grid.options import GridOptions, placed
+from realciao.grid.processes import own_device, process_rank
+from realciao.grid.results import Results
 from realciao.grid.scoring import MetricSet
 from realciao.grid.store import Store, digest, to_text
 from realciao.image import from_float, read_rgb, size_text, to_float, write_image
@@ -26,41 +26,6 @@ from realciao.metrics.metric import Metric
 from realciao.option_tree import Node
 
 Progress = Callable[[int, int, str], None]
-Place = tuple[str, str, float]
-"""Method, data set and scale."""
-
-
-@dataclass
-class Results:
-    """All scores of an evaluation.
-
-    Attributes:
-        rows: by method, data set and scale, in the order of the images.
-        files: of the results, by method and item, for those who want to look at them.
-        failures: what should have been scored and was not; the exit status depends on them.
-        unavailable: methods, data sets and metrics that are missing: (name, reason, whether that was allowed for).
-        seconds: spent on upscaling, by method and scale, in this run or before.
-    """
-
-    options: GridOptions
-    sources: list[Source]
-    methods: list[Method]
-    metrics: MetricSet
-    rows: dict[Place, list[Row]] = field(default_factory=dict)
-    files: dict[tuple[str, Item], Path] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    unavailable: list[tuple[str, str, bool]] = field(default_factory=list)
-    seconds: dict[tuple[str, float], float] = field(default_factory=dict)
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that had to be scored was."""
-        return not self.failures and all(allowed for *_, allowed in self.unavailable)
-
-
-def process_rank() -> tuple[int, int]:
-    """The number of this process and how many there are, as accelerate launch and torchrun tell them."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class Runner:
@@ -90,7 +55,7 @@ class Runner:
                 OptionError("baseline", f"'{options.baseline}' is no method; they are {', '.join(names)}"), tree
             )
         for method in methods:
-            method.to(_device(options.device))
+            method.to(own_device(options.device))
         sources = [
             find_items(data, scale, options.dataroot)
             for data in options.data
@@ -269,13 +234,3 @@ class Runner:
                 failure = Failure(f"{where} {method.name}: {item.name}", f"{metric.name}: {problem}")
                 self.results.failures.append(failure)
         return row
-
-
-def _device(device: str) -> str:
-    """Every process on a GPU of its own."""
-    local = os.environ.get("LOCAL_RANK")
-    if device == "auto" and local is not None and process_rank()[1] > 1:
-        import torch
-
-        return f"cuda:{int(local) % torch.cuda.device_count()}" if torch.cuda.is_available() else "cpu"
-    return device

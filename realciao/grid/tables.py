@@ -2,7 +2,7 @@
 
 from realciao.grid.cells import Cell
 from realciao.grid.costs import COLUMNS, Cost
-from realciao.grid.runner import Results
+from realciao.grid.results import Results
 from realciao.markdown import table
 
 COST_HEADINGS = {
