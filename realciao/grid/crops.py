@@ -5,11 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from realciao.errors import UserError
-from realciao.grid.data_sets import Item, Picture, each
+from realciao.grid.data_sets import Item, each
 from realciao.grid.results import Results
 from realciao.image import from_float, read_rgb
 
@@ -106,15 +106,16 @@ def _view(results: Results, item: Item, box: Box) -> View | None:
 
 def _where_they_differ(results: Results, item: Item) -> tuple[float, Box] | None:
     """How much the methods differ where they do so most, and where; for one method alone, from the ground truth."""
-    pictures = [read_rgb(path) for path in _paths(results, item).values()]
-    if len(pictures) == 1:
+    # grey and one after the other: results at x16 are large
+    greys = [read_rgb(path).mean(axis=2) for path in _paths(results, item).values()]
+    if len(greys) == 1:
         gt = item.read()[1]
-        pictures += [gt] if gt is not None else []
-    if not pictures:
+        greys += [gt.mean(axis=2)] if gt is not None else []
+    if not greys:
         return None
     # a tint or another brightness, which shows everywhere, is no reason to look at a flat place
-    detail = np.stack([picture - _smooth(picture, item.scale) for picture in pictures])
-    map_px = (np.ptp(detail, axis=0) if len(pictures) > 1 else np.abs(detail[0])).mean(axis=2)
+    details = [grey - _smooth(grey, item.scale) for grey in greys]
+    map_px = np.maximum.reduce(details) - np.minimum.reduce(details) if len(details) > 1 else np.abs(details[0])
     edge = min(round(min(max(32 * item.scale, EDGE_PX[0]), EDGE_PX[1])), *map_px.shape)
     sums = np.pad(map_px.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     total = sums[edge:, edge:] - sums[:-edge, edge:] - sums[edge:, :-edge] + sums[:-edge, :-edge]
@@ -122,7 +123,7 @@ def _where_they_differ(results: Results, item: Item) -> tuple[float, Box] | None
     return float(total.max()) / edge**2, (top, left, top + edge, left + edge)
 
 
-def _smooth(picture: Picture, scale: float) -> Picture:
+def _smooth(grey: Float[np.ndarray, "h w"], scale: float) -> Float[np.ndarray, "h w"]:
     """Means over four LR pixels a side."""
     width_px = 2 * round(2 * scale) + 1
-    return cv2.blur(picture, (width_px, width_px), borderType=cv2.BORDER_REFLECT)
+    return cv2.blur(grey, (width_px, width_px), borderType=cv2.BORDER_REFLECT)
