@@ -23,6 +23,7 @@ LAYERS = {
     "image_paths": "lmdb_images",
     "lmdb_images": "",
     "markdown": "",
+    "matlab_resize": "",
     "option_tree": "",
     "options": "option_tree",
     "progress": "",
@@ -30,7 +31,7 @@ LAYERS = {
     "registry": "degradations",  # for the shim
     "archs": "registry coords batch",
     "losses": "registry",
-    "metrics": "registry image",
+    "metrics": "registry image matlab_resize",
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
     "inference": "archs checkpoint image coords tiling alpha",
@@ -66,7 +67,7 @@ LAYERS = {
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
-    "degradation_advice degradation_plots trainer preparing doctor",
+    "degradation_advice degradation_plots trainer preparing doctor grid",
     "train": "commands options trainer interruption estimate data_audit stage_run",
     "status": "progress",
     "report": "comparison coords data image batch measuring options run_folder",
@@ -75,6 +76,9 @@ LAYERS = {
     "preparing": "data image image_paths lmdb_images markdown",
     "estimate": "batch data markdown measuring metrics options rehearsal stage_run validation",
     "data_audit": "data image preparing",
+    "bootstrap": "",
+    "grid": "archs bootstrap checkpoint coords evaluation image image_paths inference markdown matlab_resize "
+    "measuring metrics option_tree options registry tiling",
     "scripts": "commands",
 }
 
