@@ -24,11 +24,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["realciao*", "degradations*"]),
-<<<<<<< HEAD
-    package_data={"degradations": ["recipes/*.yml"], "realciao": ["report/*.css"]},
-=======
-    package_data={"degradations": ["recipes/*.yml"], "realciao.grid": ["page.html"]},
->>>>>>> evalu
+    package_data={
+        "degradations": ["recipes/*.yml"],
+        "realciao": ["report/*.css"],
+        "realciao.grid": ["page.html"],
+    },
     install_requires=[
         "torch>=2.13",
         "torchvision>=0.28",

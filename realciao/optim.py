@@ -49,7 +49,7 @@ def build_optimizer(
     """
     named = [(name, parameter) for name, parameter in named if parameter.requires_grad]
     if not named:
-        raise OptionError(where, "there is nothing to train: every parameter is frozen")
+        raise OptionError(where, "there is nothing to train: the network has no parameter, or all are frozen")
     if not isinstance(spec, Mapping) or "groups" not in spec:
         return build(OPTIMIZERS, spec, where, params=[parameter for _, parameter in named])
     groups = spec["groups"]
