@@ -1,6 +1,7 @@
 """Lossy compression through the real codecs, by way of OpenCV; every step clips to [0, 1] and rounds to 8 bits first."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -31,9 +32,13 @@ class JPEG(Step):
             list of them to draw from with equal chances.
     """
 
+    bounds: ClassVar = {"quality": (0, 100)}
+
     def __init__(self, quality: RangeSpec, subsampling: str | list[str] = "4:2:0") -> None:
         self.quality = IntRange.parse("quality", quality, 0, 100)
-        if isinstance(subsampling, int) or any(isinstance(name, int) for name in subsampling):
+        if isinstance(subsampling, int) or (
+            isinstance(subsampling, list) and any(isinstance(name, int) for name in subsampling)
+        ):
             raise RecipeError("subsampling", 'needs quotes, "4:2:0": without them YAML reads a number')
         self.subsampling = names("subsampling", subsampling, tuple(SUBSAMPLING))
 
@@ -68,6 +73,8 @@ class WebP(Step):
     Args:
         quality: whole number from 1 to 100, as libwebp counts it; 100 is lossy, too.
     """
+
+    bounds: ClassVar = {"quality": (1, 100)}
 
     def __init__(self, quality: RangeSpec) -> None:
         self.quality = IntRange.parse("quality", quality, 1, 100)

@@ -1,6 +1,7 @@
 """Noise as Real-ESRGAN and BSRGAN add it. A plan holds the seed of a field; the field is exact for one version of NumPy."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from degradations.pixels import to_8bit
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, draw_seed, happens, probability
 
+MAX_FACTOR = 1000
+"""On Poisson noise."""
+
 
 @DEGRADATION_REGISTRY.register()
 class GaussianNoise(Step):
@@ -26,6 +30,8 @@ class GaussianNoise(Step):
             then holds its root, F, under "correlation", and the noise is sigma F z with z white.
         correlated_sigma_8bit: sigma in that case; None for the one that `sigma_8bit` draws. BSRGAN has 25.
     """
+
+    bounds: ClassVar = {"sigma_8bit": (0, 255), "correlation": (-2, 2)}
 
     def __init__(
         self,
@@ -93,8 +99,10 @@ class PoissonNoise(Step):
         min_levels: fewest levels counted with. 1 is Real-ESRGAN's law, which drowns flat images in noise.
     """
 
+    bounds: ClassVar = {"scale": (0, MAX_FACTOR), "min_levels": (1, 256)}
+
     def __init__(self, scale: RangeSpec, gray_prob: float = 0.0, min_levels: RangeSpec = 1) -> None:
-        self.scale = Range.parse("scale", scale, at_least=0)
+        self.scale = Range.parse("scale", scale, at_least=0, at_most=MAX_FACTOR)
         self.gray_prob = probability("gray_prob", gray_prob)
         self.min_levels = IntRange.parse("min_levels", min_levels, 1, 256)
 
@@ -133,6 +141,8 @@ class ShotNoise(Step):
         photons: at white, drawn log-uniformly.
         gray_prob: probability that the three channels get the same noise, that of the luma.
     """
+
+    bounds: ClassVar = {"photons": (0.5, 1e7)}
 
     def __init__(self, photons: RangeSpec, gray_prob: float = 0.0) -> None:
         self.photons = Range.parse("photons", photons, at_least=1, at_most=1e6)
