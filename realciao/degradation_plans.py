@@ -34,8 +34,8 @@ def replayed_plan(path: Path) -> MakePlan:
         check_plan(plan)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: is not JSON ({error})") from error
     except RecipeError as error:
         raise UserError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: is not JSON ({error})") from error
     return lambda number, size: plan
