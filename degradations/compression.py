@@ -21,6 +21,9 @@ SUBSAMPLING = {
     "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 }
 
+MAX_SIDE_PX = {".jpg": 65500, ".webp": 16383}
+"""What libjpeg and libwebp take."""
+
 
 @DEGRADATION_REGISTRY.register()
 class JPEG(Step):
@@ -90,6 +93,9 @@ class WebP(Step):
 def _through_codec(
     extension: str, options: Sequence[int], image: Float[np.ndarray, "h w 3"]
 ) -> Float[np.ndarray, "h w 3"]:
+    limit = MAX_SIDE_PX[extension]
+    if max(image.shape) > limit:
+        raise RecipeError("", f"the image has a side of {max(image.shape)} px, and the codec takes {limit} at most")
     # OpenCV's codecs take BGR; in the wrong order the weights of red and blue in the luma would be swapped
     _, encoded = cv2.imencode(extension, cv2.cvtColor(to_8bit(image), cv2.COLOR_RGB2BGR), options)
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)

@@ -125,6 +125,8 @@ def _numbers(value: Any) -> Iterator[int | float]:
 def _check_image(plan: Plan, image: np.ndarray) -> None:
     if image.dtype != np.float32:
         raise TypeError(f"expected a float32 image in [0, 1], got {image.dtype}")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise TypeError(f"expected an RGB image, h w 3, got one of {list(image.shape)}")
     if list(image.shape[:2]) != plan["size"]:
         raise RecipeError("size", f"the plan is for an image of {plan['size']}, got one of {list(image.shape[:2])}")
     if not np.isfinite(image.sum()):

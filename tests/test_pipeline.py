@@ -262,3 +262,5 @@ def test_images_that_are_not_finite_floats_are_refused():
         degradations.apply(plan, np.full((48, 40, 3), np.nan, np.float32))
     with pytest.raises(TypeError, match="float32"):
         degradations.apply(plan, np.zeros((48, 40, 3)))
+    with pytest.raises(TypeError, match="RGB"):
+        degradations.apply(plan, np.zeros((48, 40), np.float32))
