@@ -75,8 +75,8 @@ def _run(todos: Sequence[Todo], images: list[Tensor], stack: bool | None = None)
             where, params = zip(*(todos[i][turn] for i in members), strict=True)
             with blamed_on(" or ".join(where)):
                 done = group[0].apply_batch(params, torch.stack([images[i] for i in members]))
-            for i, image in zip(members, done, strict=True):
-                images[i] = image
+                for i, image in zip(members, done, strict=True):
+                    images[i] = image
     return images
 
 

@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -18,10 +19,18 @@ from degradations.values import IntRange, Range, RangeSpec, ScaleRange, ScaleRan
 MAX_KERNEL_SIZE = 101
 MIN_SIGMA_PX = 0.01
 """Of a Gaussian that is drawn narrower, for what divides by it; from about 0.2 px downwards all change nothing."""
+MAX_SIGMA_PX = 1e6
+"""Far wider than any kernel, which then is flat."""
 
 
 class KernelBlur(Step):
     """Base of the blurs: a subclass says how its parameters become a kernel."""
+
+    bounds: ClassVar = {
+        "kernel_size": (1, MAX_KERNEL_SIZE),
+        "sigma_px": (MIN_SIGMA_PX, MAX_SIGMA_PX),
+        "beta": (0.01, 100),
+    }
 
     @classmethod
     @abstractmethod
@@ -59,8 +68,10 @@ class GaussianBlur(KernelBlur):
         if (sigma_px is None) == (variance_px2 is None):
             raise RecipeError("sigma_px", "give it or `variance_px2`, one of the two")
         self.kernel_size = IntRange.parse("kernel_size", kernel_size, 1, MAX_KERNEL_SIZE, odd=True)
-        self.sigma_px = None if sigma_px is None else ScaleRange.parse("sigma_px", sigma_px, at_least=0)
-        self.variance_px2 = None if variance_px2 is None else ScaleRange.parse("variance_px2", variance_px2, at_least=0)
+        self.sigma_px = None if sigma_px is None else ScaleRange.parse("sigma_px", sigma_px, 0, MAX_SIGMA_PX)
+        self.variance_px2 = None
+        if variance_px2 is not None:
+            self.variance_px2 = ScaleRange.parse("variance_px2", variance_px2, 0, MAX_SIGMA_PX**2)
         self.isotropic = flag("isotropic", isotropic)
 
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:

@@ -9,7 +9,7 @@ Cutler's 5 x 5 filters (ICASSP 2004).
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -61,6 +61,8 @@ class CameraNoise(Step):
         blue_gain: likewise.
         exposure: how bright raw is, relative to what white needs. Brooks et al. have a normal law, 0.8 +- 0.1.
     """
+
+    bounds: ClassVar = {"shot": (0, 2), "read": (0, 100), "gains": (1e-3, 1e4)}
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -26,6 +27,8 @@ class ChromaShift(Step):
     Args:
         shift_px: to the right and down, drawn for each direction.
     """
+
+    bounds: ClassVar = {"shift_px": (-MAX_SHIFT_PX, MAX_SHIFT_PX)}
 
     def __init__(self, shift_px: RangeSpec) -> None:
         self.shift_px = Range.parse("shift_px", shift_px, at_least=-MAX_SHIFT_PX, at_most=MAX_SHIFT_PX)

@@ -1,6 +1,7 @@
 """Lossy compression through the real codecs, by way of OpenCV; every step clips to [0, 1] and rounds to 8 bits first."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,9 @@ SUBSAMPLING = {
     "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
 }
 
+MAX_SIDE_PX = {".jpg": 65500, ".webp": 16383}
+"""What libjpeg and libwebp take."""
+
 
 @DEGRADATION_REGISTRY.register()
 class JPEG(Step):
@@ -31,9 +35,13 @@ class JPEG(Step):
             list of them to draw from with equal chances.
     """
 
+    bounds: ClassVar = {"quality": (0, 100)}
+
     def __init__(self, quality: RangeSpec, subsampling: str | list[str] = "4:2:0") -> None:
         self.quality = IntRange.parse("quality", quality, 0, 100)
-        if isinstance(subsampling, int) or any(isinstance(name, int) for name in subsampling):
+        if isinstance(subsampling, int) or (
+            isinstance(subsampling, list) and any(isinstance(name, int) for name in subsampling)
+        ):
             raise RecipeError("subsampling", 'needs quotes, "4:2:0": without them YAML reads a number')
         self.subsampling = names("subsampling", subsampling, tuple(SUBSAMPLING))
 
@@ -69,6 +77,8 @@ class WebP(Step):
         quality: whole number from 1 to 100, as libwebp counts it; 100 is lossy, too.
     """
 
+    bounds: ClassVar = {"quality": (1, 100)}
+
     def __init__(self, quality: RangeSpec) -> None:
         self.quality = IntRange.parse("quality", quality, 1, 100)
 
@@ -83,6 +93,9 @@ class WebP(Step):
 def _through_codec(
     extension: str, options: Sequence[int], image: Float[np.ndarray, "h w 3"]
 ) -> Float[np.ndarray, "h w 3"]:
+    limit = MAX_SIDE_PX[extension]
+    if max(image.shape) > limit:
+        raise RecipeError("", f"the image has a side of {max(image.shape)} px, and the codec takes {limit} at most")
     # OpenCV's codecs take BGR; in the wrong order the weights of red and blue in the luma would be swapped
     _, encoded = cv2.imencode(extension, cv2.cvtColor(to_8bit(image), cv2.COLOR_RGB2BGR), options)
     decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)

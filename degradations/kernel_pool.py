@@ -1,5 +1,6 @@
 """Kernels that were estimated from real photos, as KernelGAN does for RealSR (Ji et al., 2020), for any scale."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from scipy import io
 from degradations import kernels
 from degradations.blur import MAX_KERNEL_SIZE, MIN_SIGMA_PX, KernelBlur
 from degradations.errors import RecipeError
+from degradations.pools import pool_files, pool_path
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params
 from degradations.values import ScaleRange, ScaleRangeSpec, number
 
@@ -73,10 +75,10 @@ class KernelPool(KernelBlur):
 
 def find_files(path: str) -> list[Path]:
     """The kernel files that `path` names, sorted; raises RecipeError at `path`."""
-    root = Path(path)
-    if root.is_file() and root.suffix in SUFFIXES:
+    root = pool_path("path", path)
+    if os.path.isfile(root) and root.suffix.lower() in SUFFIXES:
         return [root]
-    files = sorted(file for suffix in SUFFIXES for file in root.rglob(f"*{suffix}"))
+    files = pool_files(root, SUFFIXES)
     if not files:
         raise RecipeError("path", f"'{path}' is no .npy or .mat file, and no folder with any")
     return files
@@ -85,7 +87,7 @@ def find_files(path: str) -> list[Path]:
 def read_kernel(path: Path, key: str | None = None) -> Float[np.ndarray, "m n"]:
     """Reads a kernel of any size up to 101, normalised to the sum 1; raises RecipeError at `path` or `key`."""
     try:
-        array = np.load(path, allow_pickle=False) if path.suffix == ".npy" else _from_mat(io.loadmat(path), path, key)
+        array = _from_mat(io.loadmat(path), path, key) if path.suffix.lower() == ".mat" else _from_npy(path)
     except RecipeError:
         raise
     except Exception as error:  # a damaged .mat can make scipy raise anything
@@ -95,13 +97,21 @@ def read_kernel(path: Path, key: str | None = None) -> Float[np.ndarray, "m n"]:
     if max(array.shape) > MAX_KERNEL_SIZE:
         raise RecipeError("path", f"{path} holds a kernel of {array.shape}; sides are at most {MAX_KERNEL_SIZE}")
     kernel = array.astype(np.float64)
-    if not np.isfinite(kernel).all() or kernel.sum() <= 0:
+    if not 0 < kernel.sum() < np.inf:
         raise RecipeError("path", f"{path} holds a kernel with a sum of {kernel.sum():g}; it must be positive")
-    return kernel / kernel.sum()
+    kernel /= kernel.sum()
+    if not all(0 <= c <= n - 1 for c, n in zip(kernels.centre_of_mass(kernel), kernel.shape, strict=True)):
+        raise RecipeError("path", f"{path} holds a kernel whose centre of mass lies outside; it cannot be centred")
+    return kernel
 
 
 def _name(file: Path, path: str) -> str:
     return file.name if file == Path(path) else file.relative_to(path).as_posix()
+
+
+def _from_npy(path: Path) -> np.ndarray:
+    with open(path, "rb") as file:  # np.load would also open archives, under any name
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _from_mat(content: dict[str, Any], path: Path, key: str | None) -> np.ndarray:

@@ -84,7 +84,7 @@ def stretch(kernel: Float[np.ndarray, "m n"], factor: float) -> Float[np.ndarray
     Interpolated by Keys' cubic (1981), which leaves second moments as they are and is widened to shrink.
     """
     kernel = np.asarray(kernel, np.float64) / np.sum(kernel)
-    centres = [float((kernel.sum(1 - axis) * np.arange(kernel.shape[axis])).sum()) for axis in (0, 1)]
+    centres = centre_of_mass(kernel)
     reach = max(max(c, n - 1 - c) for c, n in zip(centres, kernel.shape, strict=True)) + 2 * max(1, 1 / factor)
     offset = np.arange(-math.floor(reach * factor), math.floor(reach * factor) + 1)
     weights = [
@@ -92,6 +92,11 @@ def stretch(kernel: Float[np.ndarray, "m n"], factor: float) -> Float[np.ndarray
         for c, n in zip(centres, kernel.shape, strict=True)
     ]
     return _normalise(weights[0] @ kernel @ weights[1].T)
+
+
+def centre_of_mass(kernel: Float[np.ndarray, "m n"]) -> list[float]:
+    """(y, x) of the centre of a kernel that sums to 1, in pixels from its first."""
+    return [float((kernel.sum(1 - axis) * np.arange(kernel.shape[axis])).sum()) for axis in (0, 1)]
 
 
 def cubic(distance: Float[np.ndarray, "n k"], a: float) -> Float[np.ndarray, "n k"]:

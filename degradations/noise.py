@@ -4,6 +4,7 @@ A plan holds the seed of a field; the field is exact for one version of NumPy.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -26,6 +27,8 @@ class GaussianNoise(Step):
             then holds its root, F, under "correlation", and the noise is sigma F z with z white.
         correlated_sigma_8bit: sigma in that case; None for the one that `sigma_8bit` draws. BSRGAN has 25.
     """
+
+    bounds: ClassVar = {"sigma_8bit": (0, 255), "correlation": (-2, 2)}
 
     def __init__(
         self,

@@ -4,9 +4,11 @@ A pool is a folder of images; `scripts/degrade.py --extract_noise` makes one.
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from degradations.errors import RecipeError
 from degradations.noise import draw_correlation, gaussian_field
 from degradations.noise_fields import gaussian_fields
 from degradations.pixels import from_8bit
+from degradations.pools import pool_files, pool_path
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Size, Step
 from degradations.values import Range, RangeSpec, draw_seed
 
@@ -40,10 +43,12 @@ class NoisePool(Step):
         grain_px: sigma of the blur of the synthesised noise.
     """
 
+    bounds: ClassVar = {"sigma_8bit": (0, 255), "grain_px": (0.01, 8), "correlation": (-2, 2)}
+
     def __init__(
         self, folder: str | None = None, sigma_8bit: RangeSpec = (0.5, 4.5), grain_px: RangeSpec = (0.3, 1.2)
     ) -> None:
-        self.folder = None if folder is None else Path(folder)
+        self.folder = None if folder is None else pool_path("folder", folder)
         self.sigma_8bit = Range.parse("sigma_8bit", sigma_8bit, at_least=0, at_most=255)
         self.grain_px = Range.parse("grain_px", grain_px, at_least=0.01, at_most=8)
         self.files = [] if self.folder is None else list_patches(self.folder)
@@ -91,11 +96,9 @@ class NoisePool(Step):
 
 def list_patches(folder: Path) -> list[str]:
     """The images in a folder and below it, relative to it, sorted; raises RecipeError where there is none."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RecipeError("folder", f"there is no folder '{folder}'; make one with scripts/degrade.py --extract_noise")
-    files = sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS
-    )
+    files = [path.relative_to(folder).as_posix() for path in pool_files(folder, EXTENSIONS)]
     if not files:
         raise RecipeError("folder", f"no image in '{folder}'; known: {', '.join(EXTENSIONS)}")
     return files

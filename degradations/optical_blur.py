@@ -1,6 +1,7 @@
 """Blurs of a moving camera and of a lens out of focus."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,8 @@ class MotionBlur(KernelBlur):
         length_px: of the stroke. May depend on the scale.
         angle_deg: of the stroke, clockwise from the right as the image is seen; it is the same at 180 more.
     """
+
+    bounds: ClassVar = {"length_px": (0, MAX_KERNEL_SIZE - 1)}
 
     def __init__(self, length_px: ScaleRangeSpec, angle_deg: RangeSpec = (0, 180)) -> None:
         self.length_px = ScaleRange.parse("length_px", length_px, at_least=0, at_most=MAX_KERNEL_SIZE - 1)
@@ -39,6 +42,8 @@ class DefocusBlur(KernelBlur):
     Args:
         radius_px: of the disk; half a pixel and less changes nothing. May depend on the scale.
     """
+
+    bounds: ClassVar = {"radius_px": (0, MAX_KERNEL_SIZE // 2)}
 
     def __init__(self, radius_px: ScaleRangeSpec) -> None:
         self.radius_px = ScaleRange.parse("radius_px", radius_px, at_least=0, at_most=MAX_KERNEL_SIZE // 2)

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from degradations.noise_fields import count_noise, counted
 from degradations.pixels import to_8bit
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, draw_seed, happens, probability
+
+MAX_FACTOR = 1000
+"""On Poisson noise."""
 
 
 class _PhotonNoise(Step):
@@ -61,8 +65,10 @@ class PoissonNoise(_PhotonNoise):
         min_levels: fewest levels counted with. 1 is Real-ESRGAN's law, which drowns flat images in noise.
     """
 
+    bounds: ClassVar = {"scale": (0, MAX_FACTOR), "min_levels": (1, 256)}
+
     def __init__(self, scale: RangeSpec, gray_prob: float = 0.0, min_levels: RangeSpec = 1) -> None:
-        self.scale = Range.parse("scale", scale, at_least=0)
+        self.scale = Range.parse("scale", scale, at_least=0, at_most=MAX_FACTOR)
         self.gray_prob = probability("gray_prob", gray_prob)
         self.min_levels = IntRange.parse("min_levels", min_levels, 1, 256)
 
@@ -95,6 +101,8 @@ class ShotNoise(_PhotonNoise):
         photons: at white, drawn log-uniformly.
         gray_prob: probability that the three channels get the same noise, that of the luma.
     """
+
+    bounds: ClassVar = {"photons": (0.5, 1e7)}
 
     def __init__(self, photons: RangeSpec, gray_prob: float = 0.0) -> None:
         self.photons = Range.parse("photons", photons, at_least=1, at_most=1e6)

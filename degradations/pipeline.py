@@ -12,7 +12,8 @@ import yaml
 
 from degradations.control import Sequence, probabilities
 from degradations.errors import RecipeError, suggest
-from degradations.plan import PLAN_VERSION, Plan
+from degradations.plan import PLAN_VERSION, Plan, check_plan
+from degradations.pools import pool_path
 from degradations.registry import Frame, Node, Size, Step, build_node
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -113,6 +114,8 @@ def _build_any(name_or_spec: str | Path | Mapping[str, Any], folder: Path, above
         return _build(_read_yaml(path), path.stem, path.parent, (*above, path.resolve()))
     except RecipeError as error:
         raise error.within(str(path)) from error
+    except RecursionError as error:
+        raise RecipeError("", "is nested too deeply, or within itself", str(path)) from error
 
 
 def recipe_names() -> list[str]:
@@ -134,7 +137,7 @@ def _read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError("", f"cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise RecipeError("", f"is not YAML: {' '.join(str(error).split())}") from error
 
 
@@ -169,6 +172,7 @@ def _build_option(option: Any, folder: Path, above: tuple[Path, ...]) -> Pipelin
     _check_keys(option, ("prob", "recipe"))
     if not isinstance(option["recipe"], str):
         raise RecipeError("recipe", f"expected a name or a path, got {option['recipe']!r}")
+    pool_path("recipe", option["recipe"])
     try:
         return _build_any(option["recipe"], folder, above)
     except RecipeError as error:  # of another file, whose name and path within belong to the message
@@ -196,6 +200,7 @@ def _rehearse(pipeline: Pipeline) -> None:
     rng = np.random.default_rng(0)
     for scale in (1.0, 2.7, 4.0, 16.0) * 4:
         plan = pipeline.sample(rng, (100, 75), scale)
+        check_plan(plan)
         try:
             intact = json.loads(json.dumps(plan)) == plan
         except TypeError:

@@ -16,6 +16,8 @@ from degradations.pixels import from_8bit, to_8bit
 from degradations.registry import Params, Step, find_class
 
 PLAN_VERSION = 1
+MAX_NUMBER = 1e16
+"""No parameter is larger; the largest are seeds, below 2**53."""
 
 Plan = dict[str, Any]
 """{"version", "recipe", "size": [H, W], "lr_size": [h, w], "target": step | null, "steps": [{"type", ...}, ...]}"""
@@ -69,10 +71,23 @@ def describe(step: Params) -> str:
 
 
 def find_step(step: Params) -> type[Step]:
-    """The class that carries out a step of a plan; raises RecipeError where it is none."""
+    """The class that carries out a step of a plan; raises RecipeError where it is none, or a number is out of bounds."""
+    if not isinstance(step, Mapping):
+        raise RecipeError("", f"expected a step, {{type: ..., ...}}, got {step!r}")
+    if "type" not in step:
+        raise RecipeError("type", "is missing from the step")
     cls = find_class(step["type"])
     if not issubclass(cls, Step):
         raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
+    for key, value in step.items():
+        found = list(_numbers(value))
+        if key in cls.bounds and not found:
+            raise RecipeError(key, f"expected a number, got {value!r}")
+        low, high = cls.bounds.get(key, (-MAX_NUMBER, MAX_NUMBER))
+        for number in found:
+            if not low <= number <= high:
+                allowed = f"in [{low:g}, {high:g}]" if key in cls.bounds else f"finite, and at most {MAX_NUMBER:g}"
+                raise RecipeError(key, f"must be {allowed}, got {number}")
     return cls
 
 
@@ -85,13 +100,33 @@ def check_plan(plan: Any) -> None:
     for key in ("size", "lr_size", "target", "steps"):
         if key not in plan:
             raise RecipeError(key, "is missing from the plan")
+    for key in ("size", "lr_size"):
+        if not _is_size(plan[key]):
+            raise RecipeError(key, f"expected [height, width] in pixels, got {plan[key]!r}")
+    if isinstance(plan["target"], Mapping) and "size" in plan["target"]:
+        raise RecipeError("target", f"{plan['target'].get('type')} changes the size, which must be that of the image")
     if not isinstance(plan["steps"], list):
         raise RecipeError("steps", f"expected a list, got {plan['steps']!r}")
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(type(n) is int and n >= 1 for n in value)
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    """The numbers in a value or in lists within it."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _numbers(part)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield value
 
 
 def _check_image(plan: Plan, image: np.ndarray) -> None:
     if image.dtype != np.float32:
         raise TypeError(f"expected a float32 image in [0, 1], got {image.dtype}")
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise TypeError(f"expected an RGB image, h w 3, got one of {list(image.shape)}")
     if list(image.shape[:2]) != plan["size"]:
         raise RecipeError("size", f"the plan is for an image of {plan['size']}, got one of {list(image.shape[:2])}")
     if not np.isfinite(image.sum()):

@@ -5,7 +5,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -62,6 +62,10 @@ class Step(Node):
 
     A step that changes the image's size puts the new one into its parameters as `"size": [height, width]`.
     """
+
+    bounds: ClassVar[Mapping[str, tuple[float, float]]] = {}
+    """Least and greatest value of the parameters that a plan, which anyone may edit, must not hold otherwise, lest the
+    image be lost or the memory run out. In a list every number counts. All others are finite, that is all."""
 
     @abstractmethod
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:
@@ -123,7 +127,7 @@ def build_node(spec: Any) -> Node:
         node = cls(**given)
     except RecipeError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RecipeError("", f"{spec['type']}: {error}") from error
     return node if gate is None else Gate(node, gate)
 

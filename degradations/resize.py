@@ -9,7 +9,7 @@ average and within 0.06 px.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -28,6 +28,9 @@ MODES = ("area", "bilinear", "bicubic", "lanczos")
 REACH = {"area": 1, "bilinear": 1, "bicubic": 2, "lanczos": 3}
 """Half the width of a mode's kernel, in pixels; area enlarges as bilinear does."""
 
+MAX_PIXELS = 250_000_000
+"""Of a result, 3 GB. More come from a plan with a slip of the pen, or from a recipe that enlarges again and again."""
+
 Taps = tuple[Int[np.ndarray, "n k"], Float[np.ndarray, "n k"]]
 """For every output pixel the input pixels that it reads, and their weights."""
 
@@ -44,6 +47,8 @@ class Resize(Step):
         relative_to: "image", the size at this point, or "lr", the size that the recipe must end with.
         antialias: widen the filter when shrinking; `area` has no need of it.
     """
+
+    bounds: ClassVar = {"size": (1, MAX_PIXELS)}
 
     def __init__(
         self,
@@ -77,15 +82,22 @@ class Resize(Step):
 
     @classmethod
     def apply(cls, params: Params, image: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h2 w2 3"]:
-        height, width = params["size"]
+        height, width = _size(params)
         rows_done = _resize_rows(image, height, params["mode"], params["antialias"])
         both_done = _resize_rows(cv2.transpose(rows_done), width, params["mode"], params["antialias"])
         return cv2.transpose(both_done)
 
     @classmethod
     def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h2 w2"]:
-        height, width = params[0]["size"]
+        height, width = _size(params[0])
         return _resize_axis(params, _resize_axis(params, images, height, axis=2), width, axis=3)
+
+
+def _size(params: Params) -> tuple[int, int]:
+    height, width = params["size"]
+    if height * width > MAX_PIXELS:
+        raise RecipeError("size", f"{width}x{height} are more than {MAX_PIXELS} pixels")
+    return height, width
 
 
 def _resize_rows(

@@ -1,6 +1,7 @@
 """Sharpening of the target."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 from degradations.filtering import correlate_axes, stack_kernels
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, number
+
+MAX_WEIGHT = 1000
 
 
 @DEGRADATION_REGISTRY.register()
@@ -23,9 +26,11 @@ class USM(Step):
         threshold_8bit: detail below this many 8-bit levels is left as it is.
     """
 
+    bounds: ClassVar = {"kernel_size": (1, 255), "weight": (0, MAX_WEIGHT), "threshold_8bit": (0, 255)}
+
     def __init__(self, kernel_size: RangeSpec, weight: RangeSpec, threshold_8bit: float) -> None:
         self.kernel_size = IntRange.parse("kernel_size", kernel_size, 3, 255, odd=True)
-        self.weight = Range.parse("weight", weight, at_least=0)
+        self.weight = Range.parse("weight", weight, at_least=0, at_most=MAX_WEIGHT)
         self.threshold_8bit = number("threshold_8bit", threshold_8bit, 0, 255)
 
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:

@@ -6,6 +6,7 @@ either end may depend on the scale s at hand: `[0, 2 + 0.2 s]`, `[0.5 s^-1, 1]`,
 
 import math
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,10 @@ class InScale:
         return cls(float(constant or 0), float(factor or 1), float(power or 1))
 
     def at(self, scale: float) -> float:
-        return self.constant + self.factor * scale**self.power
+        try:
+            return self.constant + self.factor * scale**self.power
+        except OverflowError:
+            return math.inf
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def _two_ends(key: str, value: Any) -> list[Any]:
 
 def number(key: str, value: Any, at_least: float = -math.inf, at_most: float = math.inf) -> float:
     """A finite number within the bounds; raises RecipeError at `key`."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise RecipeError(key, f"expected a number, got {value!r}")
     if not at_least <= value <= at_most:
         bounds = f"at least {at_least:g}" if at_most == math.inf else f"in [{at_least:g}, {at_most:g}]"

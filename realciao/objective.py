@@ -79,7 +79,9 @@ class Objective(nn.Module):
         gan = [i for i, term in enumerate(self.terms) if is_adversarial(term.spec)]
         self.gan = gan[0] if gan else None
         if gan and stage.network_d is None:
-            raise OptionError(f"{where}.{self.terms[gan[0]].key}", "judges by a discriminator, and there is no network_d")
+            raise OptionError(
+                f"{where}.{self.terms[gan[0]].key}", "judges by a discriminator, and there is no network_d"
+            )
 
     def parts_by_path(self) -> dict[str, Any]:
         """Each loss by its place in the option file."""

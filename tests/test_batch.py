@@ -243,7 +243,7 @@ def test_a_caller_in_half_precision_changes_nothing():
         ({"steps": [{"type": "Blurr"}]}, "plans.1.steps.0.type"),
         ({"steps": [{"type": "Choice"}]}, "plans.1.steps.0.type"),
         ({"steps": [{"type": "JPEG"}]}, "plans.1.steps.0"),
-        ({"steps": [{"type": "JPEG", "quality": "high"}]}, "plans.1.steps.0"),
+        ({"steps": [{"type": "JPEG", "quality": "high"}]}, "plans.1.steps.0.quality"),
         ({"steps": ["JPEG"]}, "plans.1.steps.0"),
         ({"target": {"type": "USM"}}, "plans.1.target"),
     ],

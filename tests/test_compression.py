@@ -10,6 +10,7 @@ import skimage
 from PIL import Image
 from scipy import stats
 
+from degradations import RecipeError
 from degradations.compression import JPEG, SUBSAMPLING, WebP
 from degradations.pixels import from_8bit, to_8bit
 from degradations.registry import Frame
@@ -98,3 +99,10 @@ def test_quality_and_subsampling_are_drawn_evenly():
     counts = [pairs.count((q, kind)) for q in (10, 11, 12) for kind in ("4:4:4", "4:2:0")]
     assert stats.chisquare(counts).pvalue > 1e-3
     assert sum(counts) == 1200
+
+
+@pytest.mark.parametrize(("step", "limit"), [(JPEG, 65500), (WebP, 16383)])
+def test_an_image_longer_than_the_codec_takes_is_one_line(step, limit):
+    assert step.apply({"quality": 50}, np.zeros((1, limit, 3), np.float32)).shape == (1, limit, 3)
+    with pytest.raises(RecipeError, match=f"takes {limit} at most"):
+        step.apply({"quality": 50}, np.zeros((1, limit + 1, 3), np.float32))

@@ -127,6 +127,7 @@ def test_two_images_of_one_name_are_refused_before_anything_is_written(photos: P
         (("--pipeline", "gone.yml"), "gone.yml: cannot be read"),
         (("--replay", "gone.json"), "gone.json: cannot be read"),
         (("-i", "gone.png"), "gone.png: no such file"),
+        (("--extract_noise", "--gallery"), "--extract_noise: degrades nothing"),
     ],
 )
 def test_wrong_arguments_end_in_one_line(photos: Path, tmp_path: Path, capsys, args, words):
@@ -136,7 +137,13 @@ def test_wrong_arguments_end_in_one_line(photos: Path, tmp_path: Path, capsys, a
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("[", "is not JSON"), ("[]", "expected a plan"), ('{"version": 9}', "version: expected")]
+    ("text", "words"),
+    [
+        ("[", "is not JSON"),
+        ("[]", "expected a plan"),
+        ("9" * 5000, "is not JSON"),
+        ('{"version": 9}', "version: expected"),
+    ],
 )
 def test_a_file_that_is_no_plan_is_refused(photos: Path, tmp_path: Path, capsys, text, words):
     (tmp_path / "plan.json").write_text(text)
@@ -159,3 +166,24 @@ def test_an_edited_plan_that_cannot_be_applied_is_one_line(
     capsys.readouterr()
     assert _run("-i", photos / "a.png", "-o", tmp_path / "again", "--replay", edited) != 0
     assert f"steps.{step}" in capsys.readouterr().err
+
+
+def test_a_name_that_leaves_no_room_for_the_plan_leaves_no_image_either(tmp_path: Path, capsys):
+    photo = tmp_path / f"{'n' * 251}.png"  # 255 bytes, the longest; the plan's ending has one more
+    Image.new("RGB", (16, 16)).save(photo)
+    assert _run("-i", photo, "-o", tmp_path / "out", "--pipeline", "bicubic") == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_image_that_cannot_be_written_leaves_no_plan(photos: Path, tmp_path: Path, capsys):
+    (tmp_path / "out" / "a.png").mkdir(parents=True)
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "--pipeline", "bicubic", "--overwrite") == 1
+    assert f"{tmp_path / 'out' / 'a.png'}: cannot be written" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_an_output_that_is_below_a_file_is_refused_at_once(photos: Path, tmp_path: Path, capsys):
+    (tmp_path / "file").write_text("")
+    assert _run("-i", photos, "-o", tmp_path / "file" / "out", "--stats") == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -79,7 +79,7 @@ def test_without_files_kernels_are_made_up_and_the_plan_says_so():
     [
         ([[0.5, 0.5]], r"expected a square of odd size, got one of \[1, 2\]"),
         ([[0.0]], "its sum must be positive, got 0"),
-        ([[float("nan")]], "its sum must be positive, got nan"),
+        ([[float("nan")]], r"must be finite, and at most 1e\+16, got nan"),
     ],
 )
 def test_an_edited_kernel_that_is_none_is_refused(kernel, words):
@@ -95,6 +95,10 @@ def _bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     np.save(folder / "zero.npy", np.zeros((3, 3)))
     np.save(folder / "large.npy", np.ones((103, 3)))
     np.save(folder / "pickled.npy", np.array([[None]]), allow_pickle=True)
+    np.save(folder / "aslant.npy", np.array([[1, -0.9999999]]))
+    np.save(folder / "sum.npy", np.full((3, 3), 1e308))
+    np.savez(folder / "archive", kernel=np.ones((3, 3)))
+    (folder / "archive.npz").rename(folder / "archive.npy")
     (folder / "torn.npy").write_bytes(b"\x93NUMPY")
     (folder / "torn.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b"\0" * 10)
     (folder / "empty").mkdir()
@@ -104,6 +108,9 @@ def _bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         "zero.npy": (folder / "zero.npy", "must be positive"),
         "large.npy": (folder / "large.npy", "at most 101"),
         "pickled.npy": (folder / "pickled.npy", "cannot be read"),
+        "aslant.npy": (folder / "aslant.npy", "centre of mass"),
+        "sum.npy": (folder / "sum.npy", "sum of inf"),
+        "archive.npy": (folder / "archive.npy", "cannot be read"),
         "torn.npy": (folder / "torn.npy", "cannot be read"),
         "torn.mat": (folder / "torn.mat", "cannot be read"),
         "empty": (folder / "empty", "no folder with any"),
@@ -111,6 +118,7 @@ def _bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
     }
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
 def test_every_wrong_file_is_named_in_one_line(tmp_path: Path):
     for path, words in _bad_files(tmp_path).values():
         with pytest.raises(RecipeError) as caught:

@@ -169,3 +169,10 @@ def test_no_flat_place_is_one_line_with_advice(photos: Path, tmp_path: Path, cap
     assert captured.err.count("\n") == 1
     assert "no flat place" in captured.err
     assert "--max_variance" in captured.err
+
+
+def test_folders_and_hidden_files_are_no_patches(pool: Path):
+    (pool / "folder.png").mkdir()
+    (pool / "._a.png").write_bytes(b"left by another system")
+    (pool / ".0123456789ab.tmp.png").write_bytes(b"half a file")
+    assert NoisePool(str(pool)).files == ["a.png", "deep/b.png"]

@@ -2,6 +2,7 @@
 
 import collections
 import json
+import math
 
 import numpy as np
 import pytest
@@ -229,9 +230,22 @@ def test_continuous_parameters_are_uniform_in_their_ranges(plans):
         ({"steps": [{"type": "Blurr"}]}, "steps.0.type"),
         ({"steps": [{"type": "Choice"}]}, "steps.0.type"),
         ({"steps": [{"type": "JPEG"}]}, "steps.0"),
-        ({"steps": [{"type": "JPEG", "quality": "high"}]}, "steps.0"),
+        ({"steps": [{"type": "JPEG", "quality": "high"}]}, "steps.0.quality"),
         ({"steps": ["JPEG"]}, "steps.0"),
         ({"target": {"type": "USM"}}, "target"),
+        ({"target": {"type": "Resize", "mode": "area", "antialias": False, "size": [24, 20]}}, "target"),
+        ({"lr_size": [0, 3]}, "lr_size"),
+        ({"lr_size": 3}, "lr_size"),
+        ({"steps": [{"type": "MotionBlur", "length_px": 1e9, "angle_deg": 0}]}, "steps.0.length_px"),
+        ({"steps": [{"type": "ChromaShift", "shift_px": [0, 1e9]}]}, "steps.0.shift_px"),
+        ({"steps": [{"type": "SincBlur", "kernel_size": 10**6 + 1, "cutoff": 1}]}, "steps.0.kernel_size"),
+        ({"steps": [{"type": "Resize", "mode": "area", "antialias": False, "size": [10**6] * 2}]}, "steps.0.size"),
+        (
+            {"steps": [{"type": "GaussianNoise", "sigma_8bit": math.nan, "gray": False, "seed": 0}]},
+            "steps.0.sigma_8bit",
+        ),
+        ({"steps": [{"type": "PoissonNoise", "scale": None, "gray": False, "min_levels": 1}]}, "steps.0.scale"),
+        ({"steps": [{"type": "ShotNoise", "photons": 0, "gray": False, "seed": 0}]}, "steps.0.photons"),
     ],
 )
 def test_a_damaged_plan_is_refused_with_the_place_of_the_damage(change, path):
@@ -248,3 +262,5 @@ def test_images_that_are_not_finite_floats_are_refused():
         degradations.apply(plan, np.full((48, 40, 3), np.nan, np.float32))
     with pytest.raises(TypeError, match="float32"):
         degradations.apply(plan, np.zeros((48, 40, 3)))
+    with pytest.raises(TypeError, match="RGB"):
+        degradations.apply(plan, np.zeros((48, 40), np.float32))

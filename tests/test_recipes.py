@@ -32,9 +32,16 @@ BAD_STEPS = [
     ([{**BLUR, "sigma_px": "wide"}], "steps.0.sigma_px", "expected a number"),
     ([{**BLUR, "sigma_px": float("nan")}], "steps.0.sigma_px", "expected a number"),
     ([{**BLUR, "sigma_px": True}], "steps.0.sigma_px", "expected a number"),
-    ([{**BLUR, "sigma_px": -1}], "steps.0.sigma_px", "at least 0"),
+    ([{**BLUR, "sigma_px": -1}], "steps.0.sigma_px", "must be in"),
     ([{**BLUR, "sigma_px": [0, "2 + 0.2 t"]}], "steps.0.sigma_px", "such as `2 + 0.2 s`"),
     ([{**BLUR, "sigma_px": ["0.5 s", 4]}], "steps.0.sigma_px", "at scale 8.5: low 4.25 is above high 4"),
+    ([{**BLUR, "sigma_px": 10**400}], "steps.0.sigma_px", "expected a number"),
+    ([{**BLUR, "sigma_px": "s^9999"}], "steps.0.sigma_px", "got inf"),
+    ([{"type": "KernelPool", "path": 5}], "steps.0.path", "expected a path, got 5"),
+    ([{"type": "KernelPool", "path": "a" * 5000}], "steps.0.path", "no folder with any"),
+    ([{"type": "NoisePool", "folder": "a\0b"}], "steps.0.folder", "expected a path"),
+    ([{"type": "NoisePool", "folder": "a" * 5000}], "steps.0.folder", "there is no folder"),
+    ([{"type": "JPEG", "quality": 9, "subsampling": None}], "steps.0.subsampling", "expected a name"),
     ([{**BLUR, "variance_px2": 1}], "steps.0.sigma_px", "one of the two"),
     ([{"type": "GaussianBlur", "kernel_size": 7}], "steps.0.sigma_px", "one of the two"),
     ([{"type": "MotionBlur", "length_px": "10 s"}], "steps.0.length_px", "at scale 10.5: must be in [0, 100]"),
@@ -183,3 +190,27 @@ def test_a_step_that_draws_what_json_cannot_hold_is_refused_when_the_recipe_is_b
             build_pipeline({"steps": [{"type": "NumpyStep"}, TO_LR]})
     finally:
         del DEGRADATION_REGISTRY._obj_map["NumpyStep"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "steps: &a [{type: Sequence, steps: *a}]",
+        "mix: &a [{mix: *a}]",
+        f"steps: {'[' * 3000}{']' * 3000}",
+        f"steps: [{{type: JPEG, quality: {'9' * 5000}}}]",
+        'mix: [{recipe: "a\\0.yml"}]',
+    ],
+)
+def test_a_file_that_no_recipe_can_be_built_from_is_one_line(tmp_path: Path, text: str):
+    path = tmp_path / "own.yml"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        build_pipeline(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_target_of_another_size_is_refused():
+    with pytest.raises(RecipeError, match="target: Resize changes the size"):
+        build_pipeline({"target": {"type": "Resize", "mode": "area", "factor": 0.5}, "steps": [TO_LR]})

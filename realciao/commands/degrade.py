@@ -8,6 +8,7 @@ from pathlib import Path
 from realciao.commands import Parser, command
 from realciao.commands.extract_noise import add_options, extract_noise
 from realciao.errors import UserError
+from realciao.files import check_folder
 from realciao.measuring.arguments import natural
 
 
@@ -67,7 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    check_folder(args.output)
     if args.extract_noise:
+        if args.gallery or args.stats or args.match or args.replay or args.draws:
+            raise UserError(
+                "--extract_noise: degrades nothing; leave out --gallery, --stats, --match, --replay and --draws"
+            )
         return extract_noise(args)
     if len(args.scale) > 1 and not args.stats:
         raise UserError("--scale: give one; several are for --stats")

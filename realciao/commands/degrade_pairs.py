@@ -26,8 +26,13 @@ def run(args: argparse.Namespace) -> int:
         with user_error(source):
             plan = make_plan(number, image.shape[:2])
             lq = apply(plan, image)
-        write_image(jobs[source], from_float(lq, np.uint8))
-        atomic_write(jobs[source].with_suffix(".json"), json.dumps(plan, indent=1) + "\n")
+        plan_file = jobs[source].with_suffix(".json")
+        atomic_write(plan_file, json.dumps(plan, indent=1) + "\n")  # first, so that no image is without its plan
+        try:
+            write_image(jobs[source], from_float(lq, np.uint8))
+        except UserError:
+            plan_file.unlink(missing_ok=True)
+            raise
 
     failed = each_image(list(jobs), degrade)
     print(f"{len(jobs) - failed} of {len(jobs)} images degraded into {args.output}")
