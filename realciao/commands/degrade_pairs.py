@@ -10,6 +10,7 @@ from degradations import apply
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
 from realciao.degradation_plans import MakePlan, drawn_plans, load_pipeline, replayed_plan, user_error
+from realciao.errors import UserError
 from realciao.files import atomic_write
 from realciao.image import from_float, read_rgb, write_image
 
