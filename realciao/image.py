@@ -23,7 +23,7 @@ from torch import Tensor
 from realciao.errors import UserError
 from realciao.metadata import Metadata, read_metadata
 from realciao.photo_writer import Bands, PhotoError, write_photo
-from realciao.pixels import AnyImage, from_float, to_float
+from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
 
 MAX_PIXELS = 500_000_000
 """Larger images are refused before they are decoded: some tiny files unfold to more memory than a machine has."""

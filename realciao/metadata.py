@@ -18,7 +18,29 @@ from realciao.png import Chunk
 _SIZE_TAGS = {ExifTags.Base.ImageWidth: 1, ExifTags.Base.ImageLength: 0}
 _EXIF_SIZE_TAGS = {ExifTags.Base.ExifImageWidth: 1, ExifTags.Base.ExifImageHeight: 0}
 # how the file was stored, not what the photo is: the writer of a TIFF says these anew
-_STORAGE_TAGS = {254, 255, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324, 325, 330}
+_STORAGE_TAGS = {
+    254,
+    255,
+    258,
+    259,
+    262,
+    266,
+    273,
+    277,
+    278,
+    279,
+    282,
+    283,
+    284,
+    296,
+    317,
+    320,
+    322,
+    323,
+    324,
+    325,
+    330,
+}
 _STORAGE_TAGS |= {338, 339, 347, 529, 530, 531, 532, 700, 33723, 34377, 34675}
 _XMP_SIZES = {"tiff:ImageWidth": 1, "tiff:ImageLength": 0, "exif:PixelXDimension": 1, "exif:PixelYDimension": 0}
 _MAX_JPEG_SEGMENT = 65533

@@ -35,7 +35,12 @@ LAYERS = {
     "metrics": "registry image",
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
-    "inference": "archs checkpoint image coords tiling alpha",
+    "devices": "",
+    "sizes": "coords",
+    "back_projection": "",
+    "tile_memory": "",
+    "tile_decoding": "archs back_projection coords tiling",
+    "inference": "archs checkpoint coords devices tiling alpha photo_writer pixels sizes tile_decoding tile_memory",
     "ensemble": "archs coords image tiling",
     "ensemble_figure": "ensemble image",
     "evaluation": "metrics image image_paths",
@@ -52,7 +57,7 @@ LAYERS = {
     "measuring": "markdown",
     "benchmarks": "measuring archs coords",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths inference "
-    "onnx_export evaluation evaluation_report options",
+    "onnx_export evaluation evaluation_report options photo_writer pixels sizes",
     "train": "commands options trainer",
     "scripts": "commands",
 }

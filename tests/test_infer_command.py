@@ -205,6 +205,8 @@ def test_a_long_run_says_how_far_it_is_in_plain_lines_off_a_terminal(
     monkeypatch.setattr("sys.stderr", stream := io.StringIO())
     assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 0
     lines = stream.getvalue().splitlines()
-    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
-    assert lines[-1].endswith("c.tif: 100%, 0:00:00 left")
+    pixels = [4 * 9 * 14, 4 * 7 * 5, 4 * 6 * 6, 4 * 8 * 8]  # 0.00104 Mpx in all
+    assert all(line.split()[0].endswith(f"/{sum(pixels) / 1e6:.3g}") for line in lines)
+    assert [line.split()[2] for line in lines] == ["D.JPG", "a.png", "b.png", "c.tif"]
+    assert lines[-1].endswith("Mpx c.tif (4 of 4), 0:00:00 left")
     assert "\r" not in stream.getvalue()

@@ -3,7 +3,7 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realciao.tiling import owned_outputs, split_axis
+from realciao.tiling import Span, owned_outputs, split_axis
 
 axis = {
     "n": st.integers(1, 90),
@@ -72,4 +72,4 @@ def test_with_a_region_the_tiles_own_its_pixels_and_no_others(
 
 
 def test_no_tile_is_one_span_that_reads_the_whole_axis() -> None:
-    assert split_axis(57, 135, tile=0, halo=9) == [(0, 57, 0, 135)]
+    assert split_axis(57, 135, tile=0, halo=9) == [Span(0, 57, 0, 135)]

@@ -48,20 +48,30 @@ def _measure(prepare: Callable[..., tuple[Callable[[], object], str]], args: tup
     ):  # elsewhere than on Linux with glibc, the preparation's peak counts
         ctypes.CDLL(None).malloc_trim(0)  # what the preparation has freed is not there for the call
         Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
-    before = _peak_rss()
+    before = peak_rss_bytes()
     call()
-    return _peak_rss() - before
+    return peak_rss_bytes() - before
 
 
-def _peak_rss() -> int:
-    """The process's largest resident size so far.
+def high_water_mib(device: Any) -> float:
+    """The most memory, in MiB, that the process has had so far: of a CUDA device what torch allocated there, else resident."""
+    import torch
+
+    on_gpu = torch.device(device).type == "cuda"
+    return (torch.cuda.max_memory_allocated(device) if on_gpu else peak_rss_bytes()) / 2**20
+
+
+def peak_rss_bytes() -> int:
+    """The process's largest resident size so far; 0 where the system does not tell.
 
     Not getrusage's on Linux, because a process started from a larger one reports the larger one's.
     """
     if STATUS.exists():
         line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
-    import resource
-
+    try:
+        import resource
+    except ImportError:
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
