@@ -75,6 +75,8 @@ def read_metadata(opened: Image.Image) -> Metadata:
         if opened.format == "TIFF":
             for tag in _STORAGE_TAGS & set(parsed):
                 del parsed[tag]
+        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            parsed.get_ifd(ifd)  # read, or it would not be written
         exif = _exif_bytes(parsed) if len(parsed) else None
     xmp = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp")
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
@@ -105,7 +107,8 @@ def pillow_options(metadata: Metadata, file_format: str, grey: bool) -> dict[str
     """As arguments of Pillow's `save` for JPEG, WebP and BMP; what a format has no place for is left out."""
     if file_format == "BMP":
         return {"dpi": metadata.dpi} if metadata.dpi else {}
-    options: dict[str, Any] = {"icc_profile": icc_for(metadata, grey), "exif": metadata.exif, "xmp": metadata.xmp}
+    options: dict[str, Any] = {"icc_profile": icc_for(metadata, grey), "xmp": metadata.xmp}
+    options["exif"] = metadata.exif and b"Exif\0\0" + metadata.exif
     if file_format == "JPEG":
         options["dpi"] = metadata.dpi and tuple(round(dpi) for dpi in metadata.dpi)
         if metadata.exif and len(metadata.exif) + 6 > _MAX_JPEG_SEGMENT:
@@ -149,7 +152,7 @@ def _update_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
     with contextlib.suppress(Exception):
         parsed = _parse(exif)
         sub = parsed.get_ifd(ExifTags.IFD.Exif)
-        parsed.get_ifd(ExifTags.IFD.GPSInfo)  # read, or it would not be written
+        parsed.get_ifd(ExifTags.IFD.GPSInfo)
         if ExifTags.Base.Orientation in parsed:
             parsed[ExifTags.Base.Orientation] = 1
         for tags, ifd in ((_SIZE_TAGS, parsed), (_EXIF_SIZE_TAGS, sub)):
