@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realciao.commands import Parser, command
+from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
 from realciao.files import check_folder
@@ -83,20 +84,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.max_step is not None and not 1 < args.max_step <= 100:
         raise UserError(f"--max_step {args.max_step:g} is not a scale above 1")
     jobs = mirror(expand(args.input), Path(args.output), lambda source: result_name(source, args.suffix, args.ext))
-
-    from realciao.commands.infer_journal import Journal
-    from realciao.commands.infer_run import Task, upscale_all
-
-    size, roi = _size_request(args), _roi(args.roi)
     journal = Journal(Path(args.output), _what_matters(args), args.resume)
+    jobs, device = _share(jobs, args.device)
     todo = [job for job in jobs if not journal.has_done(job)]
     if not args.overwrite:
         refuse_existing(job.target for job in todo if not journal.knows(job))
-    task = Task(size, roi, args.max_step, args.allow_truncated, args.quality, args.subsampling, args.json)
-    mine, device = _share(todo, args.device)
+    size, roi = _size_request(args), _roi(args.roi)
 
+    from realciao.commands.infer_run import Task, upscale_all
     from realciao.inference import Upscaler
 
+    task = Task(size, roi, args.max_step, args.allow_truncated, args.quality, args.subsampling, args.json)
     upscaler = Upscaler.from_file(
         args.model_path,
         device,
@@ -108,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         back_projection=args.back_projection,
     )
     check_folder(args.output)
-    return upscale_all(upscaler, mine, task, journal, Path(args.output), skipped=len(jobs) - len(todo))
+    return upscale_all(upscaler, todo, task, journal, Path(args.output), skipped=len(jobs) - len(todo))
 
 
 def result_name(source: Path, suffix: str, ext: str) -> str:

@@ -25,6 +25,7 @@ class Journal:
         self.folder = folder
         self.request = json.loads(json.dumps(request))
         self.lines = _read(self.path) if resume else {}
+        self.separator = "\n"  # once: the last line there may break off
 
     def knows(self, job: Job) -> bool:
         """Whether an earlier run made this result, be it from other options."""
@@ -38,7 +39,8 @@ class Journal:
         """Notes a result that is there now."""
         line = json.dumps({"result": self._key(job), **self._line(job)}) + "\n"
         with contextlib.suppress(OSError), open(self.path, "a", encoding="utf-8") as file:  # the result is what counts
-            file.write(line)
+            file.write(self.separator + line)
+            self.separator = ""
 
     def _key(self, job: Job) -> str:
         return os.fsencode(job.target.relative_to(self.folder)).decode("utf-8", "backslashreplace")
