@@ -34,6 +34,7 @@ setup(
         "opencv-python>=4.10",
         "pillow>=11",
         "scikit-image>=0.25",
+        "matplotlib>=3.9",
         "tifffile>=2024.8.10",
         "accelerate>=1.3",
         "safetensors>=0.5",

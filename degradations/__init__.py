@@ -7,8 +7,23 @@ import pkgutil
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
+from degradations.batch import apply_batch, pair_batch, target_batch  # noqa: E402
 from degradations.errors import RecipeError  # noqa: E402
 from degradations.pipeline import Pipeline, build_pipeline  # noqa: E402
-from degradations.plan import Plan, apply, check_plan, pair, target  # noqa: E402
+from degradations.plan import Plan, apply, check_plan, describe, pair, target, trace  # noqa: E402
 
-__all__ = ["Pipeline", "Plan", "RecipeError", "apply", "build_pipeline", "check_plan", "pair", "target"]
+__all__ = [
+    "Pipeline",
+    "Plan",
+    "RecipeError",
+    "apply",
+    "apply_batch",
+    "build_pipeline",
+    "check_plan",
+    "describe",
+    "pair",
+    "pair_batch",
+    "target",
+    "target_batch",
+    "trace",
+]

@@ -3,18 +3,23 @@
 import json
 import math
 from collections.abc import Mapping
+from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from degradations.control import Sequence
+from degradations.control import Sequence, probabilities
 from degradations.errors import RecipeError, suggest
 from degradations.plan import PLAN_VERSION, Plan
 from degradations.registry import Frame, Node, Size, Step, build_node
 
 RECIPES = Path(__file__).parent / "recipes"
+
+
+RECIPE_KEYS = ("name", "steps", "target")
+MIX_KEYS = ("name", "mix")
 
 
 class Pipeline:
@@ -59,23 +64,54 @@ class Pipeline:
         }
 
 
+class Mix(Pipeline):
+    """One of several pipelines for every image: its steps and its target.
+
+    Args:
+        name: put before the name of the chosen one in the plans, `name/chosen`.
+        options: the pipelines.
+        probs: of each, with the sum 1.
+    """
+
+    def __init__(self, name: str, options: Seq[Pipeline], probs: Seq[float]) -> None:
+        self.name = name
+        self.options = list(options)
+        self.bounds = np.cumsum(probs)
+
+    def sample(self, rng: np.random.Generator, size: Size, scale: float | tuple[float, float]) -> Plan:
+        """Draws which pipeline it is, and that one's plan."""
+        chosen = int(np.searchsorted(self.bounds[:-1], rng.random(), side="right"))
+        plan = self.options[chosen].sample(rng, size, scale)
+        return {**plan, "recipe": f"{self.name}/{plan['recipe']}"}
+
+
 def build_pipeline(name_or_spec: str | Path | Mapping[str, Any]) -> Pipeline:
     """Builds the pipeline of a recipe, given by name (see `recipe_names`), as a path to a .yml file, or as a mapping.
+
+    A recipe has `steps` and perhaps a `target`; or it has a `mix`, a list of `{prob: ..., recipe: name or path}` and of
+    whole recipes `{prob: ..., steps: ...}`, and no `prob` or one for each. Paths are relative to the file they stand in.
 
     Raises:
         RecipeError: unknown name, unreadable file, or a wrong key, with the dotted path of the key.
     """
+    return _build_any(name_or_spec, Path(), ())
+
+
+def _build_any(name_or_spec: str | Path | Mapping[str, Any], folder: Path, above: tuple[Path, ...]) -> Pipeline:
+    """`folder`: where relative paths start; `above`: the files that this recipe is being included by."""
     if isinstance(name_or_spec, Mapping):
-        return _build(name_or_spec, "custom")
-    path = Path(name_or_spec)
+        return _build(name_or_spec, "custom", folder, above)
+    path = folder / name_or_spec
     if path.suffix not in (".yml", ".yaml"):
         path = RECIPES / f"{name_or_spec}.yml"
         if str(name_or_spec) not in recipe_names():
             raise RecipeError(
                 "", f"no recipe is called '{name_or_spec}'{suggest(name_or_spec, recipe_names())}, or a .yml file"
             )
+    if path.resolve() in above:
+        raise RecipeError("", f"'{name_or_spec}' would include itself")
     try:
-        return _build(_read_yaml(path), path.stem)
+        return _build(_read_yaml(path), path.stem, path.parent, (*above, path.resolve()))
     except RecipeError as error:
         raise error.within(str(path)) from error
 
@@ -103,13 +139,47 @@ def _read_yaml(path: Path) -> Any:
         raise RecipeError("", f"is not YAML: {' '.join(str(error).split())}") from error
 
 
-def _build(spec: Any, default_name: str) -> Pipeline:
+def _build(spec: Any, default_name: str, folder: Path, above: tuple[Path, ...]) -> Pipeline:
     if not isinstance(spec, Mapping):
         raise RecipeError("", f"expected a recipe, {{steps: [...]}}, got {spec!r}")
+    name = str(spec.get("name", default_name))
+    if "mix" in spec:
+        _check_keys(spec, MIX_KEYS)
+        return _build_mix(name, spec["mix"], folder, above)
+    _check_keys(spec, RECIPE_KEYS)
+    return Pipeline(name, spec.get("steps"), spec.get("target"))
+
+
+def _build_mix(name: str, options: Any, folder: Path, above: tuple[Path, ...]) -> Mix:
+    if not isinstance(options, list | tuple) or not options:
+        raise RecipeError("mix", f"expected a list of recipes, {{prob: ..., recipe: ...}}, got {options!r}")
+    pipelines = []
+    for i, option in enumerate(options):
+        try:
+            pipelines.append(_build_option(option, folder, above))
+        except RecipeError as error:
+            raise error.below(f"mix.{i}") from error
+    return Mix(name, pipelines, probabilities("mix", options))
+
+
+def _build_option(option: Any, folder: Path, above: tuple[Path, ...]) -> Pipeline:
+    if not isinstance(option, Mapping):
+        raise RecipeError("", f"expected a recipe, {{prob: ..., recipe: ...}}, got {option!r}")
+    if "recipe" not in option:
+        return _build({key: value for key, value in option.items() if key != "prob"}, "custom", folder, above)
+    _check_keys(option, ("prob", "recipe"))
+    if not isinstance(option["recipe"], str):
+        raise RecipeError("recipe", f"expected a name or a path, got {option['recipe']!r}")
+    try:
+        return _build_any(option["recipe"], folder, above)
+    except RecipeError as error:  # of another file, whose name and path within belong to the message
+        raise RecipeError("recipe", str(error)) from error
+
+
+def _check_keys(spec: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in spec:
-        if key not in ("name", "steps", "target"):
-            raise RecipeError(str(key), f"unknown key{suggest(key, ('name', 'steps', 'target'))}")
-    return Pipeline(str(spec.get("name", default_name)), spec.get("steps"), spec.get("target"))
+        if key not in known:
+            raise RecipeError(str(key), f"unknown key{suggest(key, known)}")
 
 
 def _build_target(spec: Any) -> Node:

@@ -3,10 +3,12 @@
 Carried out again, also after a round trip through a file, it gives the same image bit for bit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from degradations.errors import RecipeError
@@ -39,13 +41,39 @@ def pair(
     plan: Plan, image: Float[np.ndarray, "hr_h hr_w 3"]
 ) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "hr_h hr_w 3"]]:
     """`apply` and `target` in one, which sharpens once: (degraded image, target)."""
-    sharpened = target(plan, image)
+    sharpened = degraded = target(plan, image)
+    for _, state in trace(plan, sharpened):
+        degraded = state
+    return from_8bit(to_8bit(degraded)), sharpened
+
+
+def trace(
+    plan: Plan, sharpened: Float[np.ndarray, "hr_h hr_w 3"]
+) -> Iterator[tuple[Params, Float[np.ndarray, "h w 3"]]]:
+    """Each step with the image behind it, from the target on; `apply` gives the last one, rounded to 8 bits.
+
+    Raises:
+        RecipeError: as `apply`, when it comes to the step.
+    """
     degraded = sharpened
     for i, step in enumerate(plan["steps"]):
         degraded = _run_step(step, degraded, f"steps.{i}")
+        yield step, degraded
     if list(degraded.shape[:2]) != plan["lr_size"]:
         raise RecipeError("lr_size", f"the plan says {plan['lr_size']}, its steps end with {list(degraded.shape[:2])}")
-    return from_8bit(to_8bit(degraded)), sharpened
+
+
+def describe(step: Params) -> str:
+    """A step of a plan in words; raises RecipeError where its type is unknown."""
+    return find_step(step).describe(step)
+
+
+def find_step(step: Params) -> type[Step]:
+    """The class that carries out a step of a plan; raises RecipeError where it is none."""
+    cls = find_class(step["type"])
+    if not issubclass(cls, Step):
+        raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
+    return cls
 
 
 def check_plan(plan: Any) -> None:
@@ -71,14 +99,20 @@ def _check_image(plan: Plan, image: np.ndarray) -> None:
 
 
 def _run_step(step: Params, image: np.ndarray, where: str) -> np.ndarray:
+    with blamed_on(where):
+        return find_step(step).apply(step, image)
+
+
+@contextmanager
+def blamed_on(where: str) -> Iterator[None]:
+    """Makes one line, with the step's place in the plan, of whatever goes wrong: an edited plan may hold anything."""
     try:
-        cls = find_class(step["type"])
-        if not issubclass(cls, Step):
-            raise RecipeError("type", f"'{step['type']}' belongs in a recipe, not in a plan")
-        return cls.apply(step, image)
+        yield
     except RecipeError as error:
         raise error.below(where) from error
     except KeyError as error:
         raise RecipeError(where, f"the step has no {error}") from error
-    except Exception as error:  # an edited plan may hold anything
+    except torch.OutOfMemoryError:  # not the plan's fault
+        raise
+    except Exception as error:
         raise RecipeError(where, f"cannot be applied: {' '.join(str(error).split())}") from error

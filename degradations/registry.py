@@ -1,6 +1,7 @@
 """What a step is, how it is registered, and how a `{type: ..., ...}` of a recipe becomes one."""
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from torch import Tensor
 import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
 from basicsr.utils.registry import Registry
 
+from degradations import words
 from degradations.errors import RecipeError, suggest
 from degradations.values import happens, probability
 
@@ -34,6 +36,12 @@ class Frame:
     """of the image at the start"""
     lr_size: Size
     """of the image at the end"""
+
+    @property
+    def scale(self) -> float:
+        """From LR to HR by their sizes; the geometric mean of the two axes."""
+        (hr_height, hr_width), (height, width) = self.hr_size, self.lr_size
+        return math.sqrt(hr_height * hr_width / (height * width))
 
     def after(self, steps: Sequence[Params]) -> "Frame":
         """The frame behind these steps; a step that changes the size states the new one under "size"."""
@@ -76,6 +84,11 @@ class Step(Node):
             for p, image in zip(params, images.detach().cpu().numpy(), strict=True)
         ]
         return torch.stack(done).permute(0, 3, 1, 2).to(images)
+
+    @classmethod
+    def describe(cls, params: Params) -> str:
+        """What `params` do, in words for a person; this one says every parameter by its key."""
+        return words.describe(cls.__name__, params)
 
     def draw(self, rng: np.random.Generator, frame: Frame) -> list[Params]:
         return [{"type": type(self).__name__, **self.sample(rng, frame)}]

@@ -1,9 +1,14 @@
 """Sharpening of the target."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
+from degradations.filtering import correlate_axes, stack_kernels
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import IntRange, Range, RangeSpec, number
 
@@ -38,3 +43,13 @@ class USM(Step):
         soft_mask = cv2.GaussianBlur(mask, window, 0)
         sharp = np.clip(image + np.float32(params["weight"]) * detail, 0, 1)
         return image + soft_mask * (sharp - image)
+
+    @classmethod
+    def apply_batch(cls, params: Sequence[Params], images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        taps = stack_kernels([cv2.getGaussianKernel(p["kernel_size"], 0)[:, 0] for p in params], images)
+        weight, threshold = (
+            images.new_tensor([p[key] for p in params]).view(-1, 1, 1, 1) for key in ("weight", "threshold_8bit")
+        )
+        detail = images - correlate_axes(images, taps, taps)
+        mask = detail.detach().abs().gt_(threshold / 255)
+        return images.lerp(torch.addcmul(images, detail, weight).clamp(0, 1), correlate_axes(mask, taps, taps))

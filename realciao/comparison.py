@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from realciao.coords import scaled_size
+from realciao.crops import busiest
 from realciao.data import builtin_photo
 from realciao.errors import OptionError, UserError
 from realciao.files import atomic_write
@@ -109,16 +110,6 @@ def draw_picture(photo: Picture, results: list[Result]) -> UInt8[np.ndarray, "H 
             panels.append(_panel(result.image[y0:y1, x0:x1], f"{result.method} x{scale:g}", nearest=False))
         rows.append(np.concatenate(panels, axis=1))
     return np.concatenate(rows)
-
-
-def busiest(photo: Picture, edge: int) -> tuple[int, int]:
-    """Top and left of the edge x edge crop with the most gradient, where methods differ most."""
-    grey = photo.mean(axis=2)
-    energy = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
-    sums = np.pad(energy, ((1, 0), (1, 0))).cumsum(0).cumsum(1)
-    total = sums[edge:, edge:] - sums[:-edge, edge:] - sums[edge:, :-edge] + sums[:-edge, :-edge]
-    top, left = np.unravel_index(int(total.argmax()), total.shape)
-    return int(top), int(left)
 
 
 def _panel(crop: Picture, label: str, nearest: bool) -> UInt8[np.ndarray, "h w 3"]:

@@ -102,6 +102,19 @@ def read_size(path: str | Path) -> tuple[int, int]:
         return height, width
 
 
+def read_luma_table(path: str | Path) -> list[int] | None:
+    """The 64 numbers by which a JPEG's luma was quantised; None for a file of another kind. Raises as read_image does."""
+    _refuse_endless(Path(path))
+    try:
+        with _decoders(allow_truncated=False), Image.open(path, formats=_FORMATS) as opened:
+            tables = getattr(opened, "quantization", None)
+            return list(tables[min(tables)]) if opened.format == "JPEG" and tables else None
+    except UnidentifiedImageError:  # a kind that Pillow does not know is no JPEG
+        return None
+    except OSError as error:
+        raise ImageError(path, f"cannot be read ({_one_line(error)})") from error
+
+
 def to_rgb(image: AnyImage) -> Float[np.ndarray, "h w 3"]:
     """Contiguous float32 RGB in [0, 1]: grey is repeated, alpha dropped."""
     image = to_float(image if image.ndim == 3 else image[:, :, None])

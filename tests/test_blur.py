@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy import ndimage
+import torch
+from scipy import ndimage, stats
 
-from degradations import blur, kernels
+from degradations import blur, kernel_pool, kernels, optical_blur
 from degradations.registry import Frame
 
 FRAME = Frame((64, 64), (64, 64), (16, 16))
@@ -59,9 +60,38 @@ def test_half_of_the_plateaus_have_an_exponent_of_exactly_one():
     assert np.mean([step.sample(rng, FRAME)["beta"] == 1 for _ in range(2000)]) == pytest.approx(0.5, abs=0.04)
 
 
-@pytest.mark.parametrize("step", [blur.GaussianBlur(9, [0.5, 2]), blur.SincBlur([7, 21], [0.3, 1])])
+def test_a_variance_is_uniform_where_it_is_asked_for_and_grows_with_the_scale():
+    step = blur.GaussianBlur([7, 25], variance_px2=[0, "4 + s"], isotropic=False)
+    rng = np.random.default_rng(6)
+    variance = np.array([step.sample(rng, FRAME)["sigma_px"] for _ in range(3000)]).ravel() ** 2
+    assert stats.kstest(variance, stats.uniform(0, 8).cdf).pvalue > 1e-3
+
+
+STEPS = (
+    blur.GaussianBlur(9, [0.5, 2]),
+    blur.SincBlur([7, 21], [0.3, 1]),
+    optical_blur.MotionBlur([2, "5 s"], 30),
+    optical_blur.DefocusBlur([0.5, "0.6 s"]),
+    kernel_pool.KernelPool(),
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_step_applies_the_kernel_that_its_parameters_describe(step):
     params = step.sample(np.random.default_rng(5), FRAME)
     image = _image(30, 20)
     expected = ndimage.correlate(image.astype(np.float64), step.kernel(params)[:, :, None], mode="mirror")
     np.testing.assert_allclose(step.apply(params, image), expected, atol=4e-6)
+    batch = torch.from_numpy(image).permute(2, 0, 1).repeat(2, 1, 1, 1)
+    other = step.sample(np.random.default_rng(6), FRAME)
+    in_torch = step.apply_batch([other, params], batch)[1].permute(1, 2, 0)
+    np.testing.assert_allclose(in_torch, expected, atol=4e-6)
+
+
+def test_a_moving_camera_and_a_lens_out_of_focus_draw_what_they_are_told():
+    rng = np.random.default_rng(7)
+    motions = [optical_blur.MotionBlur([0, "5 s"]).sample(rng, FRAME) for _ in range(2000)]
+    assert stats.kstest([m["length_px"] for m in motions], stats.uniform(0, 20).cdf).pvalue > 1e-3
+    assert stats.kstest([m["angle_deg"] for m in motions], stats.uniform(0, 180).cdf).pvalue > 1e-3
+    radii = [optical_blur.DefocusBlur([1, 3]).sample(rng, FRAME)["radius_px"] for _ in range(2000)]
+    assert stats.kstest(radii, stats.uniform(1, 2).cdf).pvalue > 1e-3

@@ -10,7 +10,8 @@ from tiny_run import write_options
 
 from realciao.archs import build_network
 from realciao.checkpoint import save_weights
-from realciao.comparison import PANEL_PX, Result, busiest, compare, draw_picture, pair_tables
+from realciao.comparison import PANEL_PX, Result, compare, draw_picture, pair_tables
+from realciao.crops import busiest
 from realciao.errors import OptionError, UserError
 from realciao.options import load_options
 from realciao.run_folder import RunFolder

@@ -106,3 +106,76 @@ def test_trimming_loses_less_than_its_tolerance(size, sigma_x, sigma_y, theta):
 def test_trimming_cuts_a_narrow_kernel_to_its_true_size():
     assert kernels.trim(kernels.gaussian(21, (0.2, 0.2))).shape == (3, 3)
     assert kernels.trim(kernels.gaussian(7, (3.0, 3.0))).shape == (7, 7)
+
+
+def _stroke(length: float, angle: float, half: int, points: int = 3000) -> np.ndarray:
+    """A point that moves along the stroke and leaves its light on the four pixels around it."""
+    kernel = np.zeros((2 * half + 1, 2 * half + 1))
+    for i in range(points):
+        t = ((i + 0.5) / points - 0.5) * length
+        x, y = t * math.cos(angle) + half, t * math.sin(angle) + half
+        left, top = math.floor(x), math.floor(y)
+        for row, column in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
+            share = (1 - abs(y - row)) * (1 - abs(x - column))
+            if share > 0:
+                kernel[row, column] += share / points
+    return kernel
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.floats(0, 20), ANGLES)
+def test_a_motion_is_a_point_that_moves_along_its_stroke(length, angle):
+    kernel = kernels.motion(length, angle)
+    np.testing.assert_allclose(kernel, _stroke(length, angle, len(kernel) // 2), atol=1e-5)
+    np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-7)
+
+
+def test_motions_along_an_axis_and_the_diagonal_have_their_closed_forms():
+    np.testing.assert_allclose(kernels.motion(4, 0)[2], [1 / 8, 1 / 4, 1 / 4, 1 / 4, 1 / 8], atol=1e-7)
+    np.testing.assert_allclose(kernels.motion(4, math.pi / 2), kernels.motion(4, 0).T, atol=1e-7)
+    diagonal = [[1 / 6, 1 / 12, 0], [1 / 12, 1 / 3, 1 / 12], [0, 1 / 12, 1 / 6]]  # down to the right
+    middle = kernels.motion(2 * math.sqrt(2), math.pi / 4)
+    margin = len(middle) // 2 - 1
+    np.testing.assert_allclose(middle[margin : margin + 3, margin : margin + 3], diagonal, atol=1e-6)
+    np.testing.assert_array_equal(kernels.motion(0, 1.0), [[1]])
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(st.floats(0, 8))
+def test_a_disk_covers_of_each_pixel_what_lies_within_its_radius(radius):
+    kernel = kernels.disk(radius)
+    half, per_pixel = len(kernel) // 2, 100
+    place = (np.arange(len(kernel) * per_pixel) + 0.5) / per_pixel - half - 0.5
+    lit = (place[:, None] ** 2 + place[None, :] ** 2 <= radius**2).astype(np.float64)
+    covered = lit.reshape(len(kernel), per_pixel, len(kernel), per_pixel).mean(axis=(1, 3))
+    if radius > 0.5:
+        np.testing.assert_allclose(kernel, covered / (math.pi * radius**2), atol=4e-4)
+        assert np.pad(covered, 1)[0].max() == 0  # the disk ends within the kernel
+    else:
+        np.testing.assert_array_equal(kernel, [[1]])
+
+
+def test_a_disk_passes_frequencies_as_an_airy_pattern():
+    kernel, radius = kernels.disk(6.3), 6.3
+    offset = np.arange(len(kernel)) - len(kernel) // 2
+    for frequency in (0.1, 0.3, 0.6, 0.9):
+        response = (kernel * np.cos(frequency * offset)[None, :]).sum()
+        airy = 2 * special.j1(frequency * radius) / (frequency * radius)
+        assert response == pytest.approx(airy * np.sinc(frequency / 2 / math.pi), abs=0.003)  # and the pixel's own
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1, 1.3, 2.7, 4])
+@pytest.mark.parametrize("size", [30, 31])
+def test_a_stretched_gaussian_is_the_wider_gaussian_wherever_it_sat(factor, size):
+    def gaussian(x, y):
+        return np.exp(-0.5 * ((x / 2.5) ** 2 + (y / 1.8) ** 2 + 0.1 * x * y))
+
+    place = np.arange(size) - size // 2
+    kernel = kernels.stretch(gaussian(place[None, :] + 0.3, place[:, None] + 0.9), factor)
+    offset = np.arange(len(kernel)) - len(kernel) // 2
+    x, y = offset[None, :], offset[:, None]
+    assert np.abs([(kernel * x).sum(), (kernel * y).sum()]).max() < 0.005
+    moments = [[(kernel * a * b).sum() / factor**2 for b in (x, y)] for a in (x, y)]
+    np.testing.assert_allclose(moments, np.linalg.inv([[1 / 2.5**2, 0.05], [0.05, 1 / 1.8**2]]), atol=0.1)
+    wider = gaussian(x / factor, y / factor)
+    np.testing.assert_allclose(kernel, wider / wider.sum(), atol=0.06 * kernel.max())

@@ -11,9 +11,27 @@ from scipy import stats
 
 import degradations
 from degradations import RecipeError, build_pipeline
+from degradations.pipeline import recipe_names
 
-NAMES = ("realesrgan", "bicubic")
-PIPELINES = {name: build_pipeline(name) for name in NAMES}
+NAMES = tuple(recipe_names())
+BLUR = {
+    "type": "Choice",
+    "options": [
+        {"type": "MotionBlur", "length_px": [0, "6 s"]},
+        {"type": "DefocusBlur", "radius_px": [0, "3 s"]},
+        {"type": "KernelPool"},
+        {"type": "GaussianBlur", "kernel_size": [1, 101], "variance_px2": [0, "4 s^2"], "isotropic": False},
+    ],
+}
+LANCZOS = {"type": "Resize", "mode": "lanczos", "divisor": ["0.5 s^-1", "4 s"]}
+OPTICS = {
+    "steps": [
+        {"type": "Repeat", "times": [0, 2], "steps": [{"type": "Shuffle", "steps": [BLUR, LANCZOS]}]},
+        {"type": "Restart", "steps": [BLUR, {**LANCZOS, "antialias": True}]},
+        {"type": "Resize", "relative_to": "lr", "mode": "lanczos"},
+    ]
+}
+PIPELINES = {name: build_pipeline(name) for name in NAMES} | {"optics": build_pipeline(OPTICS)}
 
 
 def _rng(seed: int) -> np.random.Generator:
@@ -95,7 +113,7 @@ EXTREMES = {
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
-    st.sampled_from(NAMES),
+    st.sampled_from(sorted(PIPELINES)),
     st.sampled_from(sorted(EXTREMES)),
     st.integers(8, 70),
     st.integers(8, 70),

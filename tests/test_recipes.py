@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from degradations import RecipeError, build_pipeline
+from degradations import target as apply_target
+from degradations.pipeline import recipe_names
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Step
 
 TO_LR = {"type": "Resize", "relative_to": "lr", "mode": "area"}
@@ -30,16 +32,35 @@ BAD_STEPS = [
     ([{**BLUR, "sigma_px": "wide"}], "steps.0.sigma_px", "expected a number"),
     ([{**BLUR, "sigma_px": float("nan")}], "steps.0.sigma_px", "expected a number"),
     ([{**BLUR, "sigma_px": True}], "steps.0.sigma_px", "expected a number"),
-    ([{**BLUR, "sigma_px": -1}], "steps.0.sigma_px", "at least 0.01"),
+    ([{**BLUR, "sigma_px": -1}], "steps.0.sigma_px", "at least 0"),
+    ([{**BLUR, "sigma_px": [0, "2 + 0.2 t"]}], "steps.0.sigma_px", "such as `2 + 0.2 s`"),
+    ([{**BLUR, "sigma_px": ["0.5 s", 4]}], "steps.0.sigma_px", "at scale 8.5: low 4.25 is above high 4"),
+    ([{**BLUR, "variance_px2": 1}], "steps.0.sigma_px", "one of the two"),
+    ([{"type": "GaussianBlur", "kernel_size": 7}], "steps.0.sigma_px", "one of the two"),
+    ([{"type": "MotionBlur", "length_px": "10 s"}], "steps.0.length_px", "at scale 10.5: must be in [0, 100]"),
+    ([{"type": "MotionBlur", "length_px": 3, "angle_deg": 400}], "steps.0.angle_deg", "in [-360, 360]"),
+    ([{"type": "DefocusBlur", "radius_px": -1}], "steps.0.radius_px", "in [0, 50]"),
     ([{**BLUR, "kernel_size": 8}], "steps.0.kernel_size", "odd"),
     ([{**BLUR, "kernel_size": 7.5}], "steps.0.kernel_size", "odd"),
     ([{**BLUR, "isotropic": "yes"}], "steps.0.isotropic", "true or false"),
     ([{**BLUR, "type": "PlateauBlur", "beta": [2, 3]}], "steps.0.beta", "around 1"),
     ([{**BLUR, "prob": 1.5}], "steps.0.prob", "in [0, 1]"),
-    ([{"type": "JPEG", "quality": [0, 95]}], "steps.0.quality", "in [1, 100]"),
+    ([{"type": "JPEG", "quality": [-1, 95]}], "steps.0.quality", "in [0, 100]"),
+    ([{"type": "JPEG", "quality": 50, "subsampling": "4:2:1"}], "steps.0.subsampling", "did you mean"),
+    ([{"type": "JPEG", "quality": 50, "subsampling": ["4:4:4", 14520]}], "steps.0.subsampling", "quotes"),
+    ([{"type": "WebP", "quality": 0}], "steps.0.quality", "in [1, 100]"),
+    (
+        [{"type": "GaussianNoise", "sigma_8bit": 1, "gray_prob": 0.7, "correlated_prob": 0.5}],
+        "steps.0.correlated_prob",
+        "above 1",
+    ),
+    ([{"type": "ShotNoise", "photons": [0, 100]}], "steps.0.photons", "in [1, 1e+06]"),
+    ([{"type": "CameraNoise", "shot": [0.1, 0.01]}], "steps.0.shot", "low 0.1 is above high 0.01"),
+    ([{"type": "ChromaShift", "shift_px": 100}], "steps.0.shift_px", "in [-16, 16]"),
     ([{"type": "JPEG", "quality": 30.5}], "steps.0.quality", "whole"),
     ([{**TO_LR, "mode": "bicubik"}], "steps.0.mode", "did you mean 'bicubic'?"),
     ([{**TO_LR, "mode": []}], "steps.0.mode", "a name or a list"),
+    ([{**TO_LR, "factor": 1, "divisor": 2}], "steps.0.divisor", "one of the two"),
     ([{**TO_LR, "relative_to": "hr"}], "steps.0.relative_to", "known: image, lr"),
     ([{"type": "GaussianNoise", "sigma_8bit": 1, "gray_prob": -0.1}], "steps.0.gray_prob", "in [0, 1]"),
     ([_choice({**BLUR, "prob": 0.5}, {**BLUR, "prob": 0.4})], "steps.0.options", "sum to 0.9"),
@@ -47,6 +68,14 @@ BAD_STEPS = [
     ([_choice({**BLUR, "prob": 0.5}, BLUR)], "steps.0.options.1.prob", "is missing"),
     ([_choice()], "steps.0.options", "expected a list"),
     ([{"type": "Sequence", "steps": [TO_LR, {"type": "JPG"}]}], "steps.0.steps.1.type", "did you mean 'JPEG'?"),
+    ([{"type": "Shuffle", "steps": []}], "steps.0.steps", "expected a list"),
+    ([{"type": "Shuffle", "steps": [BLUR, "JPEG"]}], "steps.0.steps.1", "expected a step"),
+    ([{"type": "Shuffle", "steps": [{**BLUR, "in_order": 1}, BLUR]}], "steps.0.steps.0.in_order", "true or false"),
+    ([{"type": "Shuffle", "steps": [BLUR, {**BLUR, "in_order": True}]}], "steps.0.steps.1.in_order", "the only one"),
+    ([{**BLUR, "in_order": True}], "steps.0.in_order", "unknown key"),
+    ([{"type": "Repeat", "times": 17, "steps": [BLUR]}], "steps.0.times", "in [0, 16]"),
+    ([{"type": "Repeat", "times": 2, "steps": [{"type": "JPG"}]}], "steps.0.steps.0.type", "did you mean 'JPEG'?"),
+    ([{"type": "Restart", "steps": [{"type": "JPG"}]}], "steps.0.steps.0.type", "did you mean 'JPEG'?"),
     ([BLUR], "steps", "resize to `lr`"),
     ([TO_LR, {"type": "Resize", "factor": 0.5, "mode": "area", "prob": 0.5}], "steps", "resize to `lr`"),
 ]
@@ -77,7 +106,7 @@ def test_a_wrong_recipe_is_refused_with_the_path(recipe, path):
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(RecipeError, match=r"did you mean 'realesrgan'.*known: bicubic, realesrgan"):
+    with pytest.raises(RecipeError, match=f"did you mean 'realesrgan'.*known: {', '.join(recipe_names())}"):
         build_pipeline("real-esrgan")
 
 
@@ -106,6 +135,16 @@ def test_a_recipe_is_the_same_as_a_file_and_as_a_mapping(tmp_path: Path):
     for seed in range(5):
         plans = [p.sample(np.random.default_rng(seed), (9, 7), 2) for p in (from_file, from_mapping)]
         assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_the_target_is_the_image_itself_unless_the_recipe_sharpens_it(name):
+    image, pipeline = np.random.default_rng(0).random((24, 20, 3), np.float32), build_pipeline(name)
+    for seed in range(6):
+        plan = pipeline.sample(np.random.default_rng(seed), (24, 20), 2)
+        changed = not np.array_equal(apply_target(plan, image), image)
+        assert changed == (plan["target"] is not None)
+        assert plan["target"] is None or plan["target"]["type"] == "USM"
 
 
 @pytest.mark.parametrize("scale", [0.5, 0, -2, float("nan"), float("inf"), (2.0, 0.9)])

@@ -1,35 +1,32 @@
-"""Degrades a file or a folder of images by a recipe, and writes beside every result the plan that made it."""
+"""Degrades a file or a folder of images by a recipe, or shows what the recipe does to them."""
 
 import argparse
-import json
 import math
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from realciao.commands import Parser, command
-from realciao.commands.jobs import Job, mirror, refuse_existing
-from realciao.commands.progress_line import ProgressLine
+from realciao.commands.extract_noise import add_options, extract_noise
 from realciao.errors import UserError
-from realciao.files import atomic_write
-
-MakePlan = Callable[[int, tuple[int, int]], dict[str, Any]]
-"""From the running number of an image and its size (height, width) to its plan."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="degrade.py",
         description="Writes STEM.png, the degraded image, and STEM.json, the plan that made it, for every image; the "
-        "folders of the input are mirrored.",
+        "folders of the input are mirrored. --gallery, --stats and --match show what a recipe does instead.",
     )
     add = parser.add_argument
     add("-i", "--input", type=Path, required=True, help="an image, or a folder of images")
     add("-o", "--output", type=Path, required=True, help="folder for the results")
     add("--pipeline", default="realesrgan", help="name of a recipe, or a .yml file (default: %(default)s)")
-    add("--scale", type=_scale, default=4.0, help="how many times smaller the results are (default: %(default)g)")
+    add(
+        "--scale",
+        type=_scale,
+        nargs="+",
+        default=[4.0],
+        help="how many times smaller the results are; --stats takes several (default: 4)",
+    )
     add("--seed", type=_seed, default=0, help="same seed and same files, same results (default: %(default)s)")
     add(
         "--replay",
@@ -38,75 +35,54 @@ def build_parser() -> argparse.ArgumentParser:
         help="do what this plan says; pipeline, scale and seed then are unused",
     )
     add("--overwrite", action="store_true", help="replace results that are already there")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument(
+        "--gallery",
+        action="store_true",
+        help="write gallery.html and gallery.png instead: every image step by step, and each step in words",
+    )
+    mode.add_argument(
+        "--stats",
+        action="store_true",
+        help="write stats.json and stats.png instead: how blurred, noisy and compressed the results are, and at several "
+        "scales severity.png",
+    )
+    mode.add_argument(
+        "--match",
+        type=Path,
+        metavar="PHOTOS",
+        help="write match.json and match.png instead: noise, blur and blocks of these real photos beside those of the "
+        "results, and the ranges that would make them alike",
+    )
+    add(
+        "--draws",
+        type=_draws,
+        help="plans for each image in --stats and --match (default: as many as give 200 results)",
+    )
+    add_options(parser)
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    jobs = mirror(args.input, args.output, lambda source: f"{source.stem}.png")
-    if not args.overwrite:
-        refuse_existing(path for job in jobs for path in (job.target, _plan_file(job)))
-    make_plan = _replay(args.replay) if args.replay else _draw(args.pipeline, args.scale, args.seed)
-    failed = 0
-    with closing(ProgressLine(len(jobs))) as line:
-        for number, job in enumerate(jobs):
-            try:
-                _degrade(job, number, make_plan)
-                line.show(number + 1, job.source.name)
-            except UserError as error:
-                failed += 1
-                line.close()
-                print(f"error: {error}", file=sys.stderr)
-    print(f"{len(jobs) - failed} of {len(jobs)} images degraded into {args.output}")
-    return 1 if failed else 0
-
-
-def _plan_file(job: Job) -> Path:
-    return job.target.with_suffix(".json")
-
-
-def _draw(pipeline: str, scale: float, seed: int) -> MakePlan:
-    import numpy as np
-
-    from degradations import RecipeError, build_pipeline
-
-    try:
-        built = build_pipeline(pipeline)
-    except RecipeError as error:
-        raise UserError(f"--pipeline: {error}") from error
-    return lambda number, size: built.sample(np.random.Generator(np.random.Philox(key=[seed, number])), size, scale)
-
-
-def _replay(path: Path) -> MakePlan:
-    from degradations import RecipeError, check_plan
-
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        check_plan(plan)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: is not JSON ({error})") from error
-    except RecipeError as error:
-        raise UserError(f"{path}: {error}") from error
-    return lambda number, size: plan
-
-
-def _degrade(job: Job, number: int, make_plan: MakePlan) -> None:
-    import numpy as np
-
-    from degradations import RecipeError, apply
-    from realciao.image import from_float, read_rgb, write_image
-
-    image = read_rgb(job.source)
-    try:
-        plan = make_plan(number, image.shape[:2])
-        lq = apply(plan, image)
-    except RecipeError as error:
-        raise UserError(f"{job.source}: {error}") from error
-    write_image(job.target, from_float(lq, np.uint8))
-    atomic_write(_plan_file(job), json.dumps(plan, indent=1) + "\n")
+    if args.extract_noise:
+        return extract_noise(args)
+    if len(args.scale) > 1 and not args.stats:
+        raise UserError("--scale: give one; several are for --stats")
+    if args.replay and (args.stats or args.match):
+        raise UserError("--replay: one plan has no statistics; leave it out, or --stats and --match")
+    if args.draws and not (args.stats or args.match):
+        raise UserError("--draws: is for --stats and --match")
+    if args.gallery:
+        from realciao.commands.degrade_gallery import run
+    elif args.stats:
+        from realciao.commands.degrade_stats import run
+    elif args.match:
+        from realciao.commands.degrade_match import run
+    else:
+        from realciao.commands.degrade_pairs import run
+    return run(args)
 
 
 def _scale(text: str) -> float:
@@ -120,4 +96,11 @@ def _seed(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**64:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^64 - 1, got {text}")
+    return value
+
+
+def _draws(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
     return value

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from realciao.errors import UserError
+from realciao.measuring.arguments import natural
 
 if TYPE_CHECKING:
     from realciao.measuring.report import Table
@@ -30,13 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="default: all; scaling and training take the first",
     )
     add("--sizes", nargs="+", type=_edge, default=[48, 96, 192], metavar="PX", help="edges of the LR image, 8 at least")
-    add("--scales", nargs="+", type=_natural, default=[2, 4, 8], metavar="S")
+    add("--scales", nargs="+", type=natural, default=[2, 4, 8], metavar="S")
     every = "time only so many chunks of the plain form too, and extrapolate (default: all)"
-    add("--plain_chunks", type=_natural, metavar="N", help=every)
+    add("--plain_chunks", type=natural, metavar="N", help=every)
     add("--mpx", nargs="+", type=_megapixels, default=[0.25, 1, 4, 16], help="of scaling: output megapixels, at x4")
-    add("--batch", type=_natural, default=16, help="of training: images of 48x48 (default: %(default)s)")
-    add("--rounds", type=_natural, default=3, metavar="N", help="default: %(default)s")
-    add("--threads", type=_natural, default=1, metavar="N", help="default: %(default)s")
+    add("--batch", type=natural, default=16, help="of training: images of 48x48 (default: %(default)s)")
+    add("--rounds", type=natural, default=3, metavar="N", help="default: %(default)s")
+    add("--threads", type=natural, default=1, metavar="N", help="default: %(default)s")
     add("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     add("--dtype", choices=["float32", "float64", "bfloat16", "float16"], default="float32")
     clocks = "ratios are of these seconds; default: cpu where one thread of the CPU does all, else wall"
@@ -76,10 +77,3 @@ def _megapixels(text: str) -> float:
     if not 0 < float(text) < 1000:
         raise argparse.ArgumentTypeError(f"must be above 0 and below 1000, got {text}")
     return float(text)
-
-
-def _natural(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
-    return value

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from realciao.benchmarks.decoder.targets import SCALING_TARGETS, judge
+from realciao.benchmarks.decoder.targets import SCALING_TARGETS
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net, ours
 from realciao.measuring.laps import Laps, clock
 from realciao.measuring.report import Figure, Table
 from realciao.measuring.rounds import interleave
+from realciao.measuring.targets import judge
 
 SCALE = 4
 WINDOW_PX = 256

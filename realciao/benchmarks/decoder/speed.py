@@ -10,7 +10,7 @@ from torch import Tensor
 from realciao.benchmarks.decoder import gemm
 from realciao.benchmarks.decoder.counting import count_ours, shapes
 from realciao.benchmarks.decoder.speed_rows import CLOCKS, Measured, ratio_row, rule_row, seconds_rows
-from realciao.benchmarks.decoder.targets import IMAGE_TARGETS, judge
+from realciao.benchmarks.decoder.targets import IMAGE_TARGETS
 from realciao.benchmarks.decoder.ways import (
     Case,
     guess,
@@ -23,6 +23,7 @@ from realciao.benchmarks.decoder.ways import (
 from realciao.measuring.laps import Laps, clock
 from realciao.measuring.report import Figure, Table
 from realciao.measuring.rounds import interleave
+from realciao.measuring.targets import judge
 
 WHOLE_UP_TO_PX = 48
 """Edge of the largest LR image that the published way upscales whole; of larger ones it does TIMED chunks."""

@@ -1,21 +1,7 @@
 """What the decoder is to reach."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 from realciao.measuring.report import Figure
-
-
-class Target(NamedTuple):
-    """A bound for a figure of the rows that have these values."""
-
-    where: dict[str, Figure]
-    figure: str
-    bound: float
-    at_least: bool = True
-    goal: float | None = None
-    """What would be better still."""
-
+from realciao.measuring.targets import Target
 
 _LARGE: dict[str, Figure] = {"encoder": "edsr", "LR": 192, "scale": 4}
 _MIDDLE: dict[str, Figure] = {"encoder": "edsr", "LR": 96, "scale": 4}
@@ -41,21 +27,3 @@ TRAINING_TARGETS = (
     Target({"encoder": "edsr"}, "gradient differs by", 1e-4, at_least=False),
     Target({"encoder": "edsr"}, "worst in float64", 1e-4, at_least=False),
 )
-
-
-def judge(targets: Iterable[Target], rows: Iterable[dict[str, Figure]]) -> list[dict[str, Figure]]:
-    """The targets beside what was reached; those of which nothing was measured are left out."""
-    rows = list(rows)
-    return [
-        {
-            **{"where": " ".join(f"{key} {value}" for key, value in target.where.items())},
-            "figure": target.figure,
-            "reached": value,
-            "asked": f"{'>=' if target.at_least else '<='} {target.bound:g}",
-            "goal": target.goal,
-            "met": value >= target.bound if target.at_least else value <= target.bound,
-        }
-        for target in targets
-        for row in rows
-        if target.where.items() <= row.items() and isinstance(value := row[target.figure], float)
-    ]

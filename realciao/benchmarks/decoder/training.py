@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from realciao.benchmarks.decoder.targets import TRAINING_TARGETS, judge
+from realciao.benchmarks.decoder.targets import TRAINING_TARGETS
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net
 from realciao.measuring.judges import plain
 from realciao.measuring.laps import Laps, clock
 from realciao.measuring.memory import peak_bytes
 from realciao.measuring.report import Table
 from realciao.measuring.rounds import interleave, median_ratio
+from realciao.measuring.targets import judge
 
 SIDE = 48
 QUERIES = 2304

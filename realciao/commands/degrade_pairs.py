@@ -1,0 +1,44 @@
+"""Degraded images, and the plans that made them."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from degradations import RecipeError, apply
+from realciao.commands.each_image import each_image
+from realciao.commands.jobs import mirror, refuse_existing
+from realciao.degradation_plans import MakePlan, drawn_plans, load_pipeline, replayed_plan
+from realciao.errors import UserError
+from realciao.files import atomic_write
+from realciao.image import from_float, read_rgb, write_image
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes STEM.png and STEM.json for every image; returns the exit status."""
+    jobs = {job.source: job.target for job in mirror(args.input, args.output, lambda source: f"{source.stem}.png")}
+    if not args.overwrite:
+        refuse_existing(path for target in jobs.values() for path in (target, target.with_suffix(".json")))
+    make_plan = plans_of(args)
+
+    def degrade(number: int, source: Path) -> None:
+        image = read_rgb(source)
+        try:
+            plan = make_plan(number, image.shape[:2])
+            lq = apply(plan, image)
+        except RecipeError as error:
+            raise UserError(f"{source}: {error}") from error
+        write_image(jobs[source], from_float(lq, np.uint8))
+        atomic_write(jobs[source].with_suffix(".json"), json.dumps(plan, indent=1) + "\n")
+
+    failed = each_image(list(jobs), degrade)
+    print(f"{len(jobs) - failed} of {len(jobs)} images degraded into {args.output}")
+    return 1 if failed else 0
+
+
+def plans_of(args: argparse.Namespace) -> MakePlan:
+    """What the options say of the plans."""
+    if args.replay:
+        return replayed_plan(args.replay)
+    return drawn_plans(load_pipeline(args.pipeline), args.scale[0], args.seed)
