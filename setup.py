@@ -24,7 +24,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["realciao*", "degradations*"]),
-    package_data={"degradations": ["recipes/*.yml"]},
+    package_data={
+        "degradations": ["recipes/*.yml"],
+        "realciao": ["report/*.css"],
+        "realciao.grid": ["page.html"],
+    },
     install_requires=[
         "torch>=2.13",
         "torchvision>=0.28",
@@ -36,11 +40,15 @@ setup(
         "scikit-image>=0.25",
         "matplotlib>=3.9",
         "tifffile>=2024.8.10",
-        "accelerate>=1.3",
+        "accelerate>=1.15",
         "safetensors>=0.5",
         "pyyaml>=6.0",
         "msgspec>=0.19",
         "filelock>=3.16",
+        "lmdb>=1.4",
+        "rich>=13",
+        "packaging>=23",
+        "psutil>=5.9",
         "jaxtyping>=0.2.36",
         "pyiqa>=0.1.14",
         "tb-nightly",  # TensorBoard under the name by which BasicSR asks for it
@@ -48,13 +56,15 @@ setup(
     ],
     extras_require={
         "onnx": ONNX,
-        "dev": [*ONNX, "pytest", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
+        "dev": [*ONNX, "pytest", "pytest-xdist", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
     },
     entry_points={
         "console_scripts": [
             "realciao-train = realciao.train:main",
             "realciao-infer = realciao.commands.infer:main",
             "realciao-evaluate = realciao.commands.evaluate:main",
+            "realciao-prepare-data = realciao.commands.prepare_data:main",
+            "realciao-doctor = realciao.commands.doctor:main",
             "realciao-degrade = realciao.commands.degrade:main",
             "realciao-convert-weights = realciao.commands.convert_weights:main",
             "realciao-export-onnx = realciao.commands.export_onnx:main",

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from degradations.noise_fields import LUMA
+from degradations.pixels import LUMA
 from degradations.registry import DEGRADATION_REGISTRY, Frame, Params, Step
 from degradations.values import Range, RangeSpec
 

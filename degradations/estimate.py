@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy import stats
 
+from degradations.jpeg import LUMINANCE, quality_tables
+
 Image = Float[np.ndarray, "h w 3"]
 
 BLOCK_PX = 8
@@ -84,8 +86,8 @@ def jpeg_quality(luma_table: Sequence[int]) -> int:
     Args:
         luma_table: its 64 numbers, in any order.
     """
-    tables = {q: sum(_scaled_luma(q)) for q in range(1, 101)}
-    return min(tables, key=lambda q: abs(tables[q] - sum(luma_table)))
+    known = quality_tables(LUMINANCE, range(1, 101)).sum(axis=1)
+    return 1 + int(np.abs(known - sum(luma_table)).argmin())
 
 
 def _block_mean(values: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "n m c"]:
@@ -140,16 +142,3 @@ def _grid_steps(luma: Float[np.ndarray, "h w"]) -> float:
     grid = int(by_phase.argmax())
     # half a level, so that a flat image is about 1
     return float((by_phase[grid] + 0.5 / 255) / (np.delete(by_phase, grid).mean() + 0.5 / 255))
-
-
-def _scaled_luma(quality: int) -> list[int]:
-    """The luma table of Annex K of the JPEG standard as libjpeg scales it."""
-    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return [min(max((entry * percent + 50) // 100, 1), 255) for entry in _ANNEX_K]
-
-
-_ANNEX_K = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87,
-    80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92,
-    95, 98, 112, 100, 103, 99,
-)  # fmt: skip

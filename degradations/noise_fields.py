@@ -6,10 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from degradations.pixels import LUMA
 from degradations.registry import Params
 from degradations.tensors import seeded, to_8bit_levels
-
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as OpenCV's
 
 
 def normal_field(seed: int, gray: bool, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "c h w"]:
@@ -31,16 +30,6 @@ def _gaussian_field(params: Params, image: Float[Tensor, "3 h w"]) -> Float[Tens
     return noise.expand(image.shape)
 
 
-@torch.no_grad()
-def photon_noise(image: Float[Tensor, "3 h w"], seed: int, gray: bool, min_levels: int) -> Float[Tensor, "c h w"]:
-    """What a photon count deviates from the image in 8 bits, in units of white; where `gray`, from its luma.
-
-    There are as many levels as the image has values, as in `noise.PoissonNoise`.
-    """
-    eight_bit = counted(image, gray)
-    return count_noise(eight_bit, count_levels(eight_bit).clamp(min=min_levels), seed)
-
-
 def counted(image: Float[Tensor, "3 h w"], gray: bool) -> Float[Tensor, "c h w"]:
     """The image, or its luma where `gray`, in whole numbers 0..255."""
     return to_8bit_levels((image * image.new_tensor(LUMA)[:, None, None]).sum(0, keepdim=True) if gray else image)
@@ -52,7 +41,7 @@ def count_noise(
 ) -> Float[Tensor, "c h w"]:
     """What a count of `levels` photons at white deviates from the image, in units of white.
 
-    The law is that of `noise.poisson_noise`: drawn exactly where 10 or fewer photons are expected, else by the normal
+    The law is that of `photon_noise.poisson_noise`: drawn exactly where 10 or fewer photons are expected, else by the normal
     expansion of Giles (2016), and nothing here waits for the device.
     """
     mean = eight_bit * (levels / 255)

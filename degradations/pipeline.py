@@ -17,7 +17,6 @@ from degradations.registry import Frame, Node, Size, Step, build_node
 
 RECIPES = Path(__file__).parent / "recipes"
 
-
 RECIPE_KEYS = ("name", "steps", "target")
 MIX_KEYS = ("name", "mix")
 

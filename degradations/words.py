@@ -32,15 +32,14 @@ def _say(key: str, value: Any, params: Mapping[str, Any]) -> str:
     if key == "size" and _is_numbers(value, 2):
         height, width = value
         return f"to {width} x {height} px{_times(params.get('from'), value)}"
-    if key in ("theta", "angle") and isinstance(value, int | float):  # of axes, so that half a turn is none
+    if key == "theta" and isinstance(value, int | float):  # of axes, so that half a turn is none
         degrees = round(math.degrees(value)) % 180
         return f"turned {degrees} degrees" if degrees else ""
     if key == "kernel_size":
         return f"kernel {_number(value)} px"
     if key == "mode":
         return str(value)
-    unit = next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
-    ending = next((end for end in _UNITS if key.endswith(end)), "")
+    ending, unit = next(((end, unit) for end, unit in _UNITS.items() if key.endswith(end)), ("", ""))
     word = key.removesuffix(ending).replace("_", " ")
     return word if value is True else f"{word} {_number(value)}{unit}"
 

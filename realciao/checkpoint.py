@@ -1,8 +1,7 @@
-"""Files that outlive a process: weights (safetensors that describe their own network) and the state of a run."""
+"""Files of weights: ours (safetensors that describe their own network), and those of others."""
 
 import json
 import pickle
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import nn
 from realciao.archs import build_network
 from realciao.archs.state import load_tensors
 from realciao.errors import UserError
-from realciao.files import atomic_path, atomic_write
+from realciao.files import atomic_write
 
 HEADER = "realciao"
 FORMAT = 1
@@ -127,36 +126,3 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
             raise UserError(f"{path}: '{name}' is no ordinary tensor of real numbers")
     return tensors
-
-
-def save_state(state: dict[str, Any], folder: Path) -> None:
-    """Writes the state of a run (nested dicts of tensors and plain values) as `folder/state.pt`, whole or not at all."""
-    with atomic_path(folder / "state.pt") as temporary:
-        torch.save(state, temporary)
-
-
-def load_state(folder: Path) -> dict[str, Any]:
-    """Reads what `save_state` wrote, onto the CPU. Nothing but tensors and plain values is ever unpickled.
-
-    Raises:
-        UserError: the file is missing or damaged.
-    """
-    path = folder / "state.pt"
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict):
-            raise TypeError(f"it holds a {type(state).__name__}")
-        return state
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such checkpoint") from error
-    except Exception as error:  # torch raises whatever the damage leads to: EOFError, UnpicklingError, ...
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        cure = "remove its folder to go on from the one before"
-        raise UserError(f"{path}: damaged checkpoint ({reason}); {cure}") from error
-
-
-def latest_state(checkpoints: Path) -> Path | None:
-    """The folder `step_N` with the highest N that holds a state, or None."""
-    named = ((re.fullmatch(r"step_(\d+)", folder.name), folder) for folder in checkpoints.glob("step_*"))
-    folders = {int(match[1]): folder for match, folder in named if match and (folder / "state.pt").is_file()}
-    return folders[max(folders)] if folders else None

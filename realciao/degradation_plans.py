@@ -1,7 +1,8 @@
 """Where the plan of an image comes from: drawn by a recipe, or read from a file."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,8 @@ MakePlan = Callable[[int, tuple[int, int]], dict[str, Any]]
 
 def load_pipeline(name: str) -> Pipeline:
     """The pipeline of a recipe's name or file; raises UserError."""
-    try:
+    with user_error("--pipeline"):
         return build_pipeline(name)
-    except RecipeError as error:
-        raise UserError(f"--pipeline: {error}") from error
 
 
 def drawn_plans(pipeline: Pipeline, scale: float, seed: int) -> MakePlan:
@@ -31,11 +30,19 @@ def replayed_plan(path: Path) -> MakePlan:
     """The plan that a file holds, for any image; raises UserError where it holds none."""
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
-        check_plan(plan)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: is not JSON ({error})") from error
-    except RecipeError as error:
-        raise UserError(f"{path}: {error}") from error
+    with user_error(path):
+        check_plan(plan)
     return lambda number, size: plan
+
+
+@contextmanager
+def user_error(where: str | Path) -> Iterator[None]:
+    """Makes a UserError, which starts with the option or the file at fault, of a RecipeError."""
+    try:
+        yield
+    except RecipeError as error:
+        raise UserError(f"{where}: {error}") from error

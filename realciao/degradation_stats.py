@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from degradations import Pipeline, build_pipeline, target
-from degradations.measure import effective_blur_px, measure_steps
+from degradations.measure import Measured, effective_blur_px, measure_steps
 from realciao.degradation_gallery import psnr_db
+from realciao.degradation_plans import drawn_plans
 from realciao.image import from_float, to_float
 
 CROP_PX = 256
@@ -45,6 +46,7 @@ QUANTITIES = {
     "resize_factor": "resize factor of each step",
     "quality": "quality of each codec",
 }
+SUMMARISED = ("psnr_bicubic_db", *QUANTITIES)
 
 
 def middle(image: Picture) -> Picture:
@@ -64,16 +66,16 @@ def measure_image(
     rows = []
     bicubic = build_pipeline("bicubic")
     for scale in scales:
+        make_plan = drawn_plans(pipeline, scale, seed)
         reference = _degrade(bicubic.sample(np.random.default_rng(0), image.shape[:2], scale), image)[1]
         for number in numbers:
-            rng = np.random.Generator(np.random.Philox(key=[seed, number]))
-            plan = pipeline.sample(rng, image.shape[:2], scale)
+            plan = make_plan(number, image.shape[:2])
             found, psnr = _degrade(plan, image)
             rows.append(Row(name, scale, psnr, reference, effective_blur_px(plan), **vars(found)))
     return rows
 
 
-def _degrade(plan: dict[str, Any], image: Picture) -> tuple[Any, float]:
+def _degrade(plan: dict[str, Any], image: Picture) -> tuple[Measured, float]:
     found, last = measure_steps(plan, target(plan, image))
     return found, psnr_db(to_float(from_float(last, np.uint8)), image)
 
@@ -81,16 +83,12 @@ def _degrade(plan: dict[str, Any], image: Picture) -> tuple[Any, float]:
 def summarise(rows: Sequence[Row]) -> dict[str, dict[str, Summary]]:
     """For every scale and every quantity: how many, mean, standard deviation and percentiles."""
     scales = sorted({row.scale for row in rows})
-    return {f"{scale:g}": {key: _summary(values(rows, key, scale)) for key in _keys()} for scale in scales}
+    return {f"{scale:g}": {key: _summary(values(rows, key, scale)) for key in SUMMARISED} for scale in scales}
 
 
 def values(rows: Sequence[Row], key: str, scale: float) -> Float[np.ndarray, "n"]:
     """All values of a quantity at one scale; a row may have several, or none."""
     return np.array([value for row in rows if row.scale == scale for value in np.atleast_1d(getattr(row, key))], float)
-
-
-def _keys() -> list[str]:
-    return ["psnr_bicubic_db", *QUANTITIES]
 
 
 def _summary(found: Float[np.ndarray, "n"]) -> Summary:

@@ -14,7 +14,7 @@ from realciao.errors import UserError
 from realciao.image import ImageError, read_rgb, size_text
 from realciao.image_paths import list_images
 from realciao.metrics import build_metric, find_metric
-from realciao.metrics.metric import Metric
+from realciao.metrics.metric import Metric, MetricUnavailable
 
 Progress = Callable[[int, int, str], None]
 """Called after each image with how many are done, how many there are, and its name."""
@@ -66,6 +66,13 @@ class Evaluation:
     metrics: Sequence[Metric]
     rows: list[Row] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    """Metrics that could not be had, for want of a file or a library, and why."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was asked for has been scored."""
+        return not self.failures and not self.unavailable
 
     def summary(self, metric: Metric) -> Summary:
         """The means of one of the metrics."""
@@ -89,7 +96,8 @@ def score(
 
     PSNR of equal images is inf; nan means that the metric has no number for this image (too small, or flat).
     """
-    return {metric.name: metric(pred, gt) for metric in metrics if gt is not None or not metric.needs_gt}
+    usable = [metric for metric in metrics if not metric.compares_with and (gt is not None or not metric.needs_gt)]
+    return {metric.name: metric(pred, gt) for metric in usable}
 
 
 def evaluate(
@@ -111,17 +119,21 @@ def evaluate(
         progress: told after each image.
 
     Raises:
-        UserError: no or empty folder, an unknown metric, one that lacks its ground truth or its parameter file.
+        UserError: no or empty folder, an unknown metric, one that lacks its ground truth; no metric that can be had.
     """
     result = Evaluation(Path(sr), Path(gt) if gt else None, [])
     paths = list_images(result.sr)
-    full_reference = [cls.__name__.lower() for cls in map(find_metric, metrics) if cls.needs_gt]
+    classes = [find_metric(metric) for metric in metrics]
+    elsewhere = [cls.__name__.lower() for cls in classes if cls.compares_with]
+    if elsewhere:
+        raise UserError(f"{', '.join(elsewhere)} need the upscaling itself: name methods and data by -opt")
+    full_reference = [cls.__name__.lower() for cls in classes if cls.needs_gt]
     if full_reference and result.gt is None:
         raise UserError(f"{', '.join(full_reference)} compare with a ground truth: name its folder (--gt)")
     truths = _GroundTruths(result.gt) if full_reference and result.gt else None
-    result.metrics = [build_metric(metric, crop_border=crop_border, iqa_params=iqa_params) for metric in metrics]
-    if len({metric.name for metric in result.metrics}) < len(metrics):
-        raise UserError(f"metrics: one is named twice in {[metric.name for metric in result.metrics]}")
+    if len(set(classes)) < len(classes):
+        raise UserError(f"metrics: one is named twice in {[cls.__name__.lower() for cls in classes]}")
+    result.metrics, result.unavailable = build_available(metrics, crop_border=crop_border, iqa_params=iqa_params)
     names = [path.relative_to(result.sr).as_posix() for path in paths]
     for done, name in enumerate(names, start=1):
         _score_file(result, name, truths)
@@ -131,6 +143,26 @@ def evaluate(
         lonely = truths.without_result(names)
         result.failures += [Failure(name, f"there is no result for it in {result.sr}") for name in lonely]
     return result
+
+
+def build_available(metrics: Sequence[str | Mapping[str, Any]], **defaults: Any) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics that can be had here, and why the others cannot, by name; `defaults` as for build_metric.
+
+    Raises:
+        MetricUnavailable: none can be had.
+        OptionError: a spec is wrong.
+    """
+    built, unavailable = [], {}
+    problem = None
+    for metric in metrics:
+        try:
+            built.append(build_metric(metric, **defaults))
+        except MetricUnavailable as error:
+            problem = problem or error
+            unavailable[find_metric(metric).__name__.lower()] = str(error)
+    if problem and not built:
+        raise problem
+    return built, unavailable
 
 
 class _GroundTruths:
@@ -176,7 +208,12 @@ def _score_file(result: Evaluation, name: str, truths: _GroundTruths | None) -> 
             gt = truths.read(name, pred.shape)
         except UserError as error:
             result.failures.append(Failure(name, str(error)))
-    scores = score(pred, gt, result.metrics)
+    scores: dict[str, float] = {}
+    for metric in result.metrics:
+        try:
+            scores |= score(pred, gt, [metric])
+        except UserError as error:
+            result.failures.append(Failure(name, f"{metric.name}: {error}"))
     result.rows.append(Row(name, pred.shape[0], pred.shape[1], scores))
     for metric in result.metrics:
         if math.isnan(scores.get(metric.name, 0.0)):

@@ -49,7 +49,9 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
     keys = ("mean", "n", "mean_valid", "n_valid", "unsound", "infinite")
     return {key: {name: summary[key] for name, summary in summaries.items()} for key in keys} | {
         "lower_better": {metric.name: metric.lower_better for metric in evaluation.metrics},
+        "range": {metric.name: metric.score_range for metric in evaluation.metrics},
         "implementation": {metric.name: metric.implementation for metric in evaluation.metrics},
+        "unavailable": evaluation.unavailable,
         "sr": str(evaluation.sr),
         "gt": str(evaluation.gt) if evaluation.gt else None,
         "failures": [asdict(failure) for failure in evaluation.failures],
@@ -86,6 +88,11 @@ def _markdown(evaluation: Evaluation) -> str:
         "↑ higher is better, ↓ lower is better. The valid mean leaves out images on which the metric is not sound, "
         "marked * below; no mean holds the infinite PSNR of equal images.",
     ]
+    if evaluation.unavailable:
+        parts += [
+            f"## Metrics that could not be had ({len(evaluation.unavailable)})",
+            "\n".join(f"- {problem}" for problem in evaluation.unavailable.values()),
+        ]
     if evaluation.failures:
         parts += [
             f"## Not scored ({len(evaluation.failures)})",

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,11 +30,58 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         with contextlib.suppress(OSError):  # what went wrong before is what the user must hear
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yields a new folder beside `path`, which takes the place of `path` when the block ends well: see `atomic_path`.
+
+    Raises:
+        UserError: it cannot be written; any OSError of the block counts as that.
+    """
+    path = Path(path)
+    temporary, former = (path.with_name(f".{uuid.uuid4().hex[:12]}.tmp") for _ in range(2))
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        for file in temporary.iterdir():
+            with open(file, "rb+") as content:
+                os.fsync(content.fileno())
+        _sync_folder(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, former)
+        os.rename(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if former.exists() and not path.exists():
+            os.rename(former, path)
+        for left in (temporary, former):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Removes a folder; if that is cut short, what is left no longer has its name but a hidden one with `.tmp` at its end."""
+    hidden = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
+    os.rename(path, hidden)
+    shutil.rmtree(hidden)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def atomic_write(path: str | Path, data: bytes | str) -> None:

@@ -21,8 +21,9 @@ from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
 from realciao.errors import UserError
+from realciao.lmdb_images import find_lmdb, read_lmdb
 from realciao.metadata import Metadata, read_metadata
-from realciao.photo_writer import Bands, PhotoError, write_photo
+from realciao.photo_writer import Bands, PhotoError, encode_png, write_photo
 from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
 
 MAX_PIXELS = 500_000_000
@@ -73,7 +74,7 @@ def read_photo(path: str | Path, *, allow_truncated: bool = False) -> Photo:
     Raises:
         ImageError: missing, unreadable, empty, truncated, larger than MAX_PIXELS, or no such image.
     """
-    data = _read_bytes(Path(path))
+    data = read_bytes(Path(path))
     with _decoders(allow_truncated):
         try:
             photo = _decode(data, allow_truncated)
@@ -95,7 +96,8 @@ def read_size(path: str | Path) -> tuple[int, int]:
     """Height and width of what read_image returns; the header alone is read where it suffices. Raises as read_image does."""
     _refuse_endless(Path(path))
     try:
-        with _decoders(allow_truncated=False), Image.open(path, formats=_FORMATS) as opened:
+        source = io.BytesIO(read_bytes(Path(path))) if find_lmdb(Path(path)) else path
+        with _decoders(allow_truncated=False), Image.open(source, formats=_FORMATS) as opened:
             return _upright_size(opened)
     except Exception:  # either broken, which read_image says best, or a kind that Pillow does not know
         height, width = read_image(path).shape[:2]
@@ -156,12 +158,26 @@ def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None
         raise ImageError(path, error.problem) from error
 
 
+def to_png(image: AnyImage) -> bytes:
+    """The image as a PNG file; float32 is rounded to 8 bits."""
+    buffer = io.BytesIO()
+    encode_png(buffer, Bands(image.shape, image.dtype, iter([image])))
+    return buffer.getvalue()
+
+
 def _refuse_endless(path: Path) -> None:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise ImageError(path, "is no ordinary file (a pipe or a device?)")
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The bytes of an image file, be it one in an LMDB. Raises ImageError: missing, empty, or it cannot be read."""
+    folder = find_lmdb(path)
+    if folder is not None:
+        try:
+            return read_lmdb(folder, path)
+        except UserError as error:
+            raise ImageError(path, str(error)) from error
     _refuse_endless(path)
     try:
         data = path.read_bytes()

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from realciao.errors import UserError
+from realciao.lmdb_images import find_lmdb, list_lmdb
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
@@ -17,10 +18,14 @@ def is_image_path(path: str | Path) -> bool:
 def list_images(folder: str | Path) -> list[Path]:
     """Every image file below `folder`, linked folders included, in an order that is the same on every machine.
 
+    Of an LMDB, its images.
+
     Raises:
         UserError: the folder is missing, is no folder, cannot be read, or holds no image.
     """
     folder = Path(folder)
+    if find_lmdb(folder) == folder:
+        return list_lmdb(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: {'is a file, not a folder' if folder.exists() else 'no such folder'}")
     found = sorted(_walk(folder), key=lambda path: path.relative_to(folder).as_posix())

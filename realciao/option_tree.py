@@ -136,6 +136,31 @@ def read_tree(file: str | PathLike[str]) -> Node:
     return tree
 
 
+def read_layers(file: str | PathLike[str], lasting: frozenset[str] = frozenset(), above: tuple[Path, ...] = ()) -> Node:
+    """Reads an option file over the one that its key `base` names, if it has one: a path as seen from the file's folder.
+
+    Args:
+        file: the option file.
+        lasting: see `merge`.
+        above: the files that led here.
+
+    Raises:
+        OptionError: see `read_tree`; a base that is no file name, that cannot be read, or that leads back to its own file.
+    """
+    tree = read_tree(file)
+    base = tree.value.get("base")
+    if base is None:
+        return tree
+    if not isinstance(base.value, str):
+        raise base.error(f"expected the name of an option file, got {base.value!r}")
+    chain = (*above, Path(file).resolve())
+    path = Path(file).parent / base.value
+    if path.resolve() in chain:
+        raise base.error(f"'{base.value}' leads back to itself")
+    own = replace(tree, value={key: child for key, child in tree.value.items() if key != "base"})
+    return merge(read_layers(path, lasting, chain), own, lasting)
+
+
 def _join(*path: Key) -> str:
     return ".".join(str(part) for part in path if part != "")
 

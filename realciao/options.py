@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from os import PathLike
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
 from msgspec import Meta
 
 from realciao.errors import OptionError, did_you_mean
-from realciao.option_tree import Node, OptionDumper, merge, override, read_tree
+from realciao.option_tree import Node, OptionDumper, merge, override, read_layers
 
 MAX_SCALE = 30.0
 """The highest scale that options may ask for."""
@@ -66,10 +66,25 @@ class Stage(Section, frozen=True, kw_only=True):
     optim_g: Spec
     optim_d: Spec | None = None
     scheduler: Spec | None = None
+    warmup_iter: Count = 0
+    """Iterations at the start in which the learning rate rises linearly to what the schedule says."""
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.999
+    ema_warmup: bool = False
+    """Whether the decay rises from 0.1, as (1 + t) / (10 + t), so that the first weights are soon forgotten."""
+    accum_iter: Positive = 1
+    """Batches whose gradients are added up for one iteration; an iteration's images are their product with the processes."""
+    grad_clip: Annotated[float, Meta(gt=0)] | None = None
+    """Largest norm of a network's gradient."""
+    freeze: tuple[str, ...] = ()
+    """Parts of network_g that stand still, e.g. [encoder]."""
     pixel_opt: Spec | None = None
     perceptual_opt: Spec | None = None
+    fft_opt: Spec | None = None
+    color_opt: Spec | None = None
     gan_opt: Spec | None = None
+    losses: tuple[Spec, ...] = ()
+    """More losses, or all. In any loss, `target: usm` asks for the sharpened target, and in this list `name` for its name in
+    the log."""
     network_d: Spec | None = None
     l1_gt_usm: bool = False
     """Whether the pixel loss sees the sharpened target; likewise below."""
@@ -81,15 +96,25 @@ class Stage(Section, frozen=True, kw_only=True):
     """Iterations at the start in which only the discriminator steps."""
 
     def __post_init__(self) -> None:
-        adversarial = {"network_d": self.network_d, "optim_d": self.optim_d, "gan_opt": self.gan_opt}
+        listed = [spec for spec in self.losses if is_adversarial(spec)]
+        if len(listed) + (self.gan_opt is not None) > 1:
+            raise OptionError("losses", "more than one adversarial loss")
+        gan_opt = listed[0] if listed else self.gan_opt
+        adversarial = {"network_d": self.network_d, "optim_d": self.optim_d, "gan_opt": gan_opt}
         missing = [key for key, spec in adversarial.items() if spec is None]
         given = [key for key in adversarial if key not in missing]
         if given and missing:
             raise OptionError(
                 missing[0], f"is missing; {' and '.join(given)} cannot do without it (null turns them off)"
             )
-        if self.pixel_opt is None and self.perceptual_opt is None and self.gan_opt is None:
-            raise OptionError("", "needs at least one of pixel_opt, perceptual_opt and gan_opt")
+        keys = ("pixel_opt", "perceptual_opt", "fft_opt", "color_opt", "gan_opt", "losses")
+        if not any(getattr(self, key) is not None and getattr(self, key) != () for key in keys):
+            raise OptionError("", f"needs at least one of {', '.join(keys[:-1])} and losses")
+
+
+def is_adversarial(spec: Spec) -> bool:
+    """Whether a loss is the discriminator's: BasicSR's GANLoss, or another whose name ends so."""
+    return str(spec.get("type")).endswith("GANLoss")
 
 
 class PathOptions(Section, frozen=True, kw_only=True):
@@ -103,12 +128,50 @@ class Val(Section, frozen=True, kw_only=True):
     every: Positive = 5000
     """Steps from one validation to the next."""
     metrics: tuple[str, ...] = ("psnr", "ssim")
+    best: Annotated[str, Meta(pattern=r"^[^/]+/[^/]+\Z")] | None = None
+    """SET/METRIC by which checkpoints are compared for `logger.keep_best`; its best weights are net_g_best.safetensors."""
+    weights: Literal["ema", "raw"] = "ema"
+    """Which weights are validated: the averaged ones, or those that the optimizer moves."""
 
 
 class Logger(Section, frozen=True, kw_only=True):
     print_every: Positive = 100
     save_every: Positive = 5000
+    keep_last: Positive | None = 5
+    """Checkpoints kept, with the numbered weights of their steps; null keeps all. The end of each stage is always kept."""
+    keep_every: Positive | None = None
+    """Beside these, each whose step is a multiple of this."""
+    keep_best: Count = 1
+    """Beside these, so many with the highest marks by `val.best`."""
     trackers: tuple[str, ...] = ("tensorboard",)
+
+
+class Health(Section, frozen=True, kw_only=True):
+    """When a run that goes wrong is stopped; the defaults are far from what a sound run does. See `realciao.health`."""
+
+    max_skipped: Count = 20
+    """Updates left out, of the last 1000 iterations, because a gradient was not finite or exploded."""
+    grad_factor: Annotated[float, Meta(gt=1)] = 100.0
+    """A gradient explodes whose norm is so many times the usual one."""
+    max_collapsed: Positive = 2000
+    """Iterations in a row in which the discriminator's loss is under 1 % of what guessing costs."""
+    max_off_color: Positive = 3
+    """Looks in a row, one every `print_every`, at the fixed preview samples, with grey, flat or shifted colours."""
+
+
+class Engine(Section, frozen=True, kw_only=True):
+    """How the work is done, and in which precision."""
+
+    mixed_precision: Literal["no", "fp16", "bf16"] | None = None
+    """Of the networks' passes while training; losses, weights and validation are float32. null: as `accelerate launch` says."""
+    tf32: bool = False
+    """TensorFloat-32 in matrix products and convolutions, on GPUs that have it."""
+    channels_last: bool = False
+    """Memory format of the networks and their images; faster with tensor cores."""
+    compile: Spec | None = None
+    """`torch.compile` of the networks: its arguments, e.g. {mode: default}; {} takes its defaults, null is off."""
+    timeout_s: Positive = 1800
+    """How long a process waits for the others before it gives up."""
 
 
 class Compare(Section, frozen=True, kw_only=True):
@@ -132,12 +195,22 @@ class Options(Section, frozen=True, kw_only=True, dict=True):
     stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
     val: Val = Val()
     logger: Logger = Logger()
+    health: Health = Health()
+    engine: Engine = Engine()
     compare: Compare | None = None
 
     def __post_init__(self) -> None:
         low, high = self.scale_range
         if not 1 <= low <= high <= MAX_SCALE:
             raise OptionError("scale_range", f"expected 1 <= low <= high <= {MAX_SCALE:g}, got [{low:g}, {high:g}]")
+        if self.val.best:
+            name, metric = self.val.best.split("/")
+            for kind, one, known in (
+                ("set", name, [v.name for v in self.datasets.val]),
+                ("metric", metric, self.val.metrics),
+            ):
+                if one not in known:
+                    raise OptionError("val.best", f"no validation {kind} '{one}'{did_you_mean(one, known)}")
         for key, named in (("stages", self.stages), ("datasets.val", self.datasets.val)):
             names = [item.name for item in named]
             for i, name in enumerate(names):
@@ -172,13 +245,13 @@ def load_options(paths: Sequence[str | PathLike[str]], overrides: Sequence[str] 
     """The options that the files give together: each is merged over those before it, then the overrides in their order.
 
     Args:
-        paths: option files, at least one.
+        paths: option files, at least one; a file's key `base` names another one that it is laid over.
         overrides: e.g. "stages.0.total_iter=20".
 
     Raises:
         OptionError: one line with file and line (or the override), the key's path as written, and what is wrong.
     """
-    first, *others = [read_tree(path) for path in paths]
+    first, *others = [read_layers(path, LOADER_KEYS) for path in paths]
     tree = first
     for other in others:
         tree = merge(tree, other, LOADER_KEYS)

@@ -98,12 +98,13 @@ def write_photo(
     """
     path = Path(path)
     file_format = check_writable(path, bands.shape)
-    bands = _storable(bands, file_format)
+    if file_format != "PNG":
+        bands = _storable(bands, file_format)
     try:
         with atomic_path(path) as temporary, open(temporary, "wb") as file:
             try:
                 if file_format == "PNG":
-                    write_png(file, bands.shape, bands.dtype, bands.rows, png_chunks(metadata, _is_grey(bands)))
+                    encode_png(file, bands, metadata)
                 elif file_format == "TIFF":
                     _write_tiff(file, bands, metadata)
                 else:
@@ -123,6 +124,12 @@ def write_photo(
         if not problem.startswith(f"{path}: "):
             raise  # from whoever makes the bands
         raise PhotoError(path, problem.removeprefix(f"{path}: ")) from error
+
+
+def encode_png(file: BinaryIO, bands: Bands, metadata: Metadata = Metadata()) -> None:  # noqa: B008
+    """Writes a PNG into an open file; float32 is rounded to 8 bits."""
+    bands = _storable(bands, "PNG")
+    write_png(file, bands.shape, bands.dtype, bands.rows, png_chunks(metadata, _is_grey(bands)))
 
 
 class _CannotHoldError(Exception):

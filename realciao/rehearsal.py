@@ -29,12 +29,11 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
         OptionError: something fails, at the path of the part that it fails in.
         UserError: no sample can be made, or the weights are another network's.
     """
-    stage = stage_run.stage
     stage_run.start(accelerator, weights)
     samples = [stage_run.dataset[SampleIndex(draw, step=0)] for draw in range(2)]
     batch = cast(TrainBatch, send_to_device(default_collate(samples), accelerator.device))
     try:
-        losses = stage_run.step(batch, -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
+        losses = full_step(stage_run, batch)
         for name, loss in losses.items():
             if not loss.isfinite():
                 raise OptionError(stage_run.where, f"the first step's {name} is {loss.item()}")
@@ -46,6 +45,12 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
         raise OptionError(_culprit(stage_run, error), problem) from error
     finally:
         accelerator.free_memory()
+
+
+def full_step(stage_run: StageRun, batch: TrainBatch, batches: int = 1) -> dict[str, torch.Tensor]:
+    """A step of a started stage, with the batch so many times, in which generator and discriminator both move."""
+    stage = stage_run.stage
+    return stage_run.step([batch] * batches, -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
 
 
 @torch.inference_mode()

@@ -7,24 +7,25 @@ import math
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from filelock import FileLock, Timeout
 
-from realciao.checkpoint import latest_state
 from realciao.errors import UserError
-from realciao.files import atomic_write
+from realciao.files import atomic_write, remove_folder
 from realciao.options import Options, dump_options, load_options
+from realciao.run_state import load_state, saved_states, set_aside, superfluous
 
 logger = logging.getLogger("realciao")
 
 
 class RunFolder:
-    """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/, and what
-    `realciao.comparison` makes: comparison.png, comparison.md, upscaled/.
+    """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/, report.html
+    and previews/ of `realciao.report`, comparison.png, comparison.md and upscaled/ of `realciao.comparison`.
     """
 
     def __init__(self, options: Options) -> None:
@@ -35,6 +36,8 @@ class RunFolder:
         self.trackers = self.root / "tb"
         self.checkpoints = self.root / "checkpoints"
         self.models = self.root / "models"
+        self.report_file = self.root / "report.html"
+        self.previews = self.root / "previews"
         self.upscaled = self.root / "upscaled"
         self.picture = self.root / "comparison.png"
         self.table = self.root / "comparison.md"
@@ -90,8 +93,9 @@ class RunFolder:
         try:
             if overwrite:
                 self._clear()
-            for left in self.checkpoints.glob("step_*/.*.tmp*"):  # by a process that was killed while it saved
-                left.unlink()
+            for folder in (self.root, self.checkpoints, self.models):
+                for left in folder.glob(".*.tmp*"):  # by a process that was killed while it saved
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
         except OSError as error:
             raise UserError(f"{self.root}: cannot be written ({error.strerror})") from error
         atomic_write(self.options_file, dump_options(options))
@@ -102,12 +106,66 @@ class RunFolder:
         self._lock.release()
 
     def newest_checkpoint(self) -> Path | None:
-        """The folder of the last state that was saved whole."""
-        return latest_state(self.checkpoints)
+        """The newest state that is whole; each that is not is named in the log. None if none was ever saved.
+
+        Raises:
+            UserError: states were saved, and none can be read.
+        """
+        problem, found = "", saved_states(self.checkpoints)
+        for folder in found.values():
+            try:
+                load_state(folder)
+            except UserError as error:
+                problem = problem or str(error)
+                logger.warning("%s: the checkpoint before it is tried", error)
+            else:
+                return folder
+        if problem:
+            raise UserError(f"none of the {len(found)} checkpoints can be used: {problem}; --overwrite starts again")
+        return None
+
+    def tidy(self, options: Options, best: Iterable[int]) -> None:
+        """Removes the checkpoints, with the numbered weights of their steps, that `logger.keep_*` do not ask for.
+
+        The end of each stage stays, and the steps in `best`.
+        """
+        ends = accumulate(stage.total_iter for stage in options.stages)
+        keep = options.logger
+        for step in superfluous(
+            self.checkpoints, keep_last=keep.keep_last, keep_every=keep.keep_every, others=(*ends, *best)
+        ):
+            for stage in options.stages:
+                self.weights_files(stage.name, step)[0].unlink(missing_ok=True)
+            remove_folder(self.checkpoints / f"step_{step}")
+
+    def retreat(self) -> str:
+        """Puts aside what was saved after the run was last well; says where one can go on from."""
+        healthy, aside = set_aside(self.checkpoints)
+        names = f" (later ones were renamed: {', '.join(path.name for path in aside)})" if aside else ""
+        if healthy is None:
+            return "no healthy state was saved: start again with --overwrite"
+        return f"the last healthy state is {healthy}{names}: --auto_resume goes on from it with what you change"
 
     def weights_file(self, stage: str) -> Path:
         """The latest averaged weights of a stage."""
         return self.models / f"net_g_{stage}_latest.safetensors"
+
+    @property
+    def best_weights(self) -> Path:
+        """Those of the step that is best by `val.best`."""
+        return self.models / "net_g_best.safetensors"
+
+    def validations(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl that hold scores, in their order."""
+        if not self.metrics_file.exists():
+            return []
+        rows = [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
+        return [row for row in rows if "val" in row]
+
+    def best_steps(self, name: str, metric: str, lower_better: bool) -> list[int]:
+        """Steps by their score on a validation set, the best first; the earlier one where they are equal."""
+        rows = [row for row in self.validations() if row["val"] == name and row.get(metric) is not None]
+        return [row["step"] for row in sorted(rows, key=lambda row: row[metric] * (1 if lower_better else -1))]
 
     def weights_files(self, stage: str, step: int) -> list[Path]:
         """Every name under which the averaged weights of a step are saved."""
@@ -149,10 +207,10 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Removes what a run writes, and nothing else that may lie in the folder."""
-        for folder in (self.trackers, self.checkpoints, self.models, self.upscaled):
+        for folder in (self.trackers, self.checkpoints, self.models, self.previews, self.upscaled):
             if folder.exists():
                 shutil.rmtree(folder)
-        for file in (self.options_file, self.log_file, self.metrics_file, self.picture, self.table):
+        for file in (self.options_file, self.log_file, self.metrics_file, self.report_file, self.picture, self.table):
             file.unlink(missing_ok=True)
 
     def _forget_rows_after(self, step: int) -> None:
@@ -181,7 +239,8 @@ def _changed_keys(begun: Options, now: Options) -> list[str]:
         return {key: leaf for name, child in items for key, leaf in flat(child, f"{path}.{name}".strip(".")).items()}
 
     may_change = re.compile(
-        r"(val|logger|path|compare|datasets)\b|.*\.(batch_size|num_workers)$"
+        r"(val|logger|path|compare|datasets|health|engine)\b|.*\.(batch_size|num_workers|accum_iter|grad_clip)$"
+        r"|.*\.(loss_weight|perceptual_weight|style_weight)$|stages\.\d+\.color_opt\b"
         rf"|stages\.{len(now.stages) - 1}\.total_iter$|stages\.\d+\.datasets\.dataset\.dataroot"
     )
     before, after = (flat(msgspec.to_builtins(options)) for options in (begun, now))

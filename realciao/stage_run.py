@@ -1,24 +1,33 @@
 """One stage of a run: its networks, optimizers, losses and data, and the step that it repeats."""
 
+import contextlib
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.utils.data import default_collate
 
 from realciao.archs import build_network
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_tensors, load_weights
-from realciao.data import build_train_set
-from realciao.errors import OptionError, UserError
-from realciao.objective import Objective, needs_usm
+from realciao.data import SampleIndex, build_train_set
+from realciao.ema import make_ema
+from realciao.errors import OptionError, UserError, did_you_mean
+from realciao.health import Health
+from realciao.objective import Objective
 from realciao.optim import build_optimizer, build_scheduler
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+PREVIEW = 4
+"""Samples, the first of the data set, whose colours are watched."""
 
 
 class Weights(NamedTuple):
@@ -33,6 +42,20 @@ class Weights(NamedTuple):
         return cls(path, load_weights(path).state_dict())
 
 
+class _Means(dict[str, Tensor]):
+    """Losses, detached, as means over `count` batches."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Those of one batch."""
+        for name, loss in losses.items():
+            part = loss.detach() / self.count
+            self[name] = self[name] + part if name in self else part
+
+
 class StageRun:
     """All that one stage trains with, on this process: built at once, so that a wrong spec is found before the first step.
 
@@ -42,6 +65,7 @@ class StageRun:
     """
 
     def __init__(self, options: Options, index: int) -> None:
+        self.engine = options.engine
         self.stage = stage = options.stages[index]
         self.where = where = f"stages.{index}"
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
@@ -49,23 +73,26 @@ class StageRun:
         if not hasattr(self.net_g, "query_grid"):
             name = options.network_g["type"]
             raise OptionError("network_g.type", f"'{name}' knows no coordinates; expected a network such as CiaoSR")
-        self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.parameters())
-        self.schedulers = [build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_g, stage.total_iter)]
+        self.frozen = _freeze(self.net_g, stage.freeze, f"{where}.freeze")
+        self.optim_g: Any = build_optimizer(stage.optim_g, f"{where}.optim_g", self.net_g.named_parameters())
+        schedule = (stage.scheduler, f"{where}.scheduler")
+        lengths = (stage.total_iter, stage.warmup_iter)
+        self.schedulers = [build_scheduler(*schedule, self.optim_g, *lengths)]
         self.net_d: Any = None
         if stage.network_d is not None and stage.optim_d is not None:
             self.net_d = build(ARCH_REGISTRY, stage.network_d, f"{where}.network_d")
-            self.optim_d: Any = build_optimizer(stage.optim_d, f"{where}.optim_d", self.net_d.parameters())
-            self.schedulers.append(
-                build_scheduler(stage.scheduler, f"{where}.scheduler", self.optim_d, stage.total_iter)
-            )
+            self.optim_d: Any = build_optimizer(stage.optim_d, f"{where}.optim_d", self.net_d.named_parameters())
+            self.schedulers.append(build_scheduler(*schedule, self.optim_d, *lengths))
         self.objective = Objective(stage, where)
+        self.health = Health(stage, where, options.health, self.objective.guessing())
         self.dataset = build_train_set(
             stage.train_data.dataset,
             f"{where}.datasets.train",
             scale_range=options.scale_range,
             seed=options.manual_seed,
-            gt_usm=needs_usm(stage),
+            gt_usm=self.objective.needs_usm,
         )
+        self._preview: TrainBatch | None = None
 
     def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:
         """Goes to the device, with the generator's weights where they are given.
@@ -78,53 +105,134 @@ class StageRun:
                 load_tensors(self.net_g, weights.tensors)
             except UserError as error:
                 raise UserError(f"{weights.path}: {error}") from error
-        self.ema = AveragedModel(self.net_g, multi_avg_fn=get_ema_multi_avg_fn(self.stage.ema_decay))
+        self.accelerator = accelerator
+        self.ema = make_ema(self.net_g, self.stage.ema_decay, self.stage.ema_warmup)
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
-        self.net_g, self.optim_g = accelerator.prepare(self.net_g, self.optim_g)
+        self.net_g, self.optim_g = self._prepare(self.net_g, self.optim_g)
         if self.net_d is not None:
-            self.net_d, self.optim_d = accelerator.prepare(self.net_d, self.optim_d)
-        self.accelerator = accelerator
+            self.net_d, self.optim_d = self._prepare(self.net_d, self.optim_d)
 
-    def step(self, batch: TrainBatch, iteration: int) -> dict[str, Tensor]:
+    def _prepare(self, net: nn.Module, optimizer: Any) -> Any:
+        if self.engine.channels_last:
+            net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        net, optimizer = self.accelerator.prepare(net, optimizer)
+        if self.engine.compile is not None:
+            self._raw(net).compile(**self.engine.compile)  # in place: names and checkpoints stay what they are
+        return net, optimizer
+
+    def _raw(self, net: nn.Module) -> nn.Module:
+        return self.accelerator.unwrap_model(net)
+
+    def step(self, batches: Sequence[TrainBatch], iteration: int) -> dict[str, Tensor]:
         """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.
 
+        Args:
+            batches: on the device; the gradient is the mean of theirs.
+            iteration: of the stage.
+
         Returns:
-            The losses, detached.
+            The losses, detached, as means over the batches.
+
+        Raises:
+            Unhealthy: too much has gone wrong, see `realciao.health`.
         """
-        stage, backward = self.stage, self.accelerator.backward
-        losses: dict[str, Tensor] = {}
+        stage = self.stage
+        if self.engine.channels_last:
+            batches = [
+                cast(TrainBatch, {**b, "lq": b["lq"].contiguous(memory_format=torch.channels_last)}) for b in batches
+            ]
+        means = _Means(len(batches))
         moves_g = iteration >= stage.net_d_init_iters and iteration % stage.net_d_iters == 0
-        with torch.set_grad_enabled(moves_g):
-            pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
+        preds = [
+            self._generate(batch, moves_g, last=i == len(batches) - 1, means=means) for i, batch in enumerate(batches)
+        ]
         if moves_g:
-            # the loss flows through the discriminator, which stands still: unwrapped, so that no process waits for another
-            judge = None if self.net_d is None else self.accelerator.unwrap_model(self.net_d).requires_grad_(False)
-            losses |= self.objective.generator(pred, batch, judge)
-            backward(sum(losses.values()))
-            self.optim_g.step()
-            self.optim_g.zero_grad()
+            self._update("network_g", self.net_g, self.optim_g, sum(means.values()), iteration)
         if self.net_d is not None:
             self.net_d.requires_grad_(True)
-            # one at a time: spectral normalisation changes its buffers in each pass
-            losses["l_d_real"] = self.objective.discriminator_real(self.net_d, batch)
-            backward(losses["l_d_real"])
-            losses["l_d_fake"] = self.objective.discriminator_fake(self.net_d, pred)
-            backward(losses["l_d_fake"])
-            self.optim_d.step()
-            self.optim_d.zero_grad()
+            for i, (batch, pred) in enumerate(zip(batches, preds, strict=True)):
+                self._discriminate(batch, pred, last=i == len(batches) - 1, means=means)
+            loss = means["l_d_real"] + means["l_d_fake"]
+            self.health.judge_discriminator(self._update("network_d", self.net_d, self.optim_d, loss, iteration))
         for scheduler in self.schedulers:
             scheduler.step()
-        self.ema.update_parameters(self.accelerator.unwrap_model(self.net_g))
-        return {name: loss.detach() for name, loss in losses.items()}
+        self.ema.update_parameters(self._raw(self.net_g))
+        return means
+
+    def _generate(self, batch: TrainBatch, moves_g: bool, last: bool, means: _Means) -> Tensor:
+        """The prediction for a batch, detached, after its share of the generator's gradient."""
+        with torch.set_grad_enabled(moves_g), self._alone(self.net_g, not last):
+            pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
+            if moves_g:
+                # the loss flows through the discriminator, which stands still: unwrapped, so no process waits for another
+                judge = None if self.net_d is None else self._raw(self.net_d).requires_grad_(False)
+                self._backward(self.objective.generator(pred, batch, judge), means)
+        return pred.detach()
+
+    def _discriminate(self, batch: TrainBatch, pred: Tensor, last: bool, means: _Means) -> None:
+        """A batch's share of the discriminator's gradient."""
+        # one pass at a time: spectral normalisation changes its buffers in each
+        with self._alone(self.net_d, True):
+            self._backward({"l_d_real": self.objective.discriminator_real(self.net_d, batch)}, means)
+        with self._alone(self.net_d, not last):
+            self._backward({"l_d_fake": self.objective.discriminator_fake(self.net_d, pred)}, means)
+
+    def _backward(self, losses: dict[str, Tensor], means: _Means) -> None:
+        self.accelerator.backward(sum(losses.values()) / means.count)
+        means.add(losses)
+
+    def _alone(self, net: nn.Module, alone: bool) -> Any:
+        """Passes in which gradients are added up on this process, and not yet over all."""
+        return self.accelerator.no_sync(net) if alone else contextlib.nullcontext()
+
+    def _update(self, name: str, net: nn.Module, optimizer: Any, loss: Any, iteration: int) -> float:
+        """Moves a network along its gradient, if that is sound; returns its loss over all processes."""
+        scaler = self.accelerator.scaler
+        if scaler is not None:
+            self.accelerator.unscale_gradients(optimizer)
+        gradients = [p.grad for p in net.parameters() if p.grad is not None]
+        norm = get_total_norm(gradients)
+        # a loss that is not finite makes the norm so too; one trip to the device for both
+        norm, loss = cast(Tensor, self.accelerator.reduce(torch.stack([norm + 0 * loss, loss]), "mean")).tolist()
+        overflow = scaler is not None and not math.isfinite(norm) and scaler.get_scale() > 1
+        if overflow or self.health.allows(name, norm, iteration):
+            if self.stage.grad_clip is not None:
+                clip_grads_with_norm_(
+                    net.parameters(), self.stage.grad_clip, torch.tensor(norm, device=gradients[0].device)
+                )
+            optimizer.step()  # where fp16 overflows, its scaler lowers the scale instead
+        elif scaler is not None:
+            scaler.update()
+        optimizer.zero_grad()
+        return loss
+
+    def load_preview(self) -> None:
+        """Makes the samples that `judge_colors` looks at."""
+        items = default_collate([self.dataset[SampleIndex(draw, step=0)] for draw in range(PREVIEW)]).items()
+        self._preview = cast(TrainBatch, {key: value.to(self.accelerator.device) for key, value in items})
+
+    @torch.no_grad()
+    def judge_colors(self) -> None:
+        """Looks at the colours of the preview. Raises Unhealthy when they have been off for too long."""
+        preview = self._preview
+        assert preview is not None, "load_preview comes before"
+        net = self._raw(self.net_g).eval()
+        pred = net(preview["lq"], preview["coord"], preview["cell"])
+        self.set_train()
+        self.health.judge_colors(pred, preview["gt"])
+
+    def set_train(self) -> None:
+        """Training mode, but for what is frozen."""
+        self._raw(self.net_g).train()
+        for part in self.frozen:
+            part.eval()
 
     def parts_by_path(self) -> dict[str, Any]:
         """What the specs have become, by their places in the option file."""
-        objective = self.objective
-        parts = {"optim_g": self.optim_g, "scheduler": self.schedulers[0], "pixel_opt": objective.cri_pix}
-        parts |= {"perceptual_opt": objective.cri_perceptual, "gan_opt": objective.cri_gan, "network_d": self.net_d}
-        parts |= {"optim_d": self.optim_d} if self.net_d is not None else {}
-        own = {f"{self.where}.{key}": part for key, part in parts.items() if part is not None}
+        parts = {"optim_g": self.optim_g, "scheduler": self.schedulers[0]}
+        parts |= {"network_d": self.net_d, "optim_d": self.optim_d} if self.net_d is not None else {}
+        own = {f"{self.where}.{key}": part for key, part in parts.items()} | self.objective.parts_by_path()
         networks = {
             "network_g": self.net_g,
             "network_g.encoder": self.net_g.encoder,
@@ -134,10 +242,9 @@ class StageRun:
 
     @property
     def _parts(self) -> dict[str, Any]:
-        unwrap = self.accelerator.unwrap_model
-        parts = {"net_g": unwrap(self.net_g), "ema": self.ema, "optim_g": self.optim_g}
+        parts = {"net_g": self._raw(self.net_g), "ema": self.ema, "optim_g": self.optim_g, "health": self.health}
         if self.net_d is not None:
-            parts |= {"net_d": unwrap(self.net_d), "optim_d": self.optim_d}
+            parts |= {"net_d": self._raw(self.net_d), "optim_d": self.optim_d}
         parts |= {f"scheduler_{i}": scheduler for i, scheduler in enumerate(self.schedulers)}
         return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
 
@@ -154,3 +261,15 @@ class StageRun:
                 load_tensors(part, state[name])
             else:
                 part.load_state_dict(state[name])
+
+
+def _freeze(net: nn.Module, parts: Sequence[str], where: str) -> list[nn.Module]:
+    """Lets parts of a network stand still, in eval mode; returns them."""
+    frozen = []
+    for part in parts:
+        try:
+            frozen.append(net.get_submodule(part).requires_grad_(False).eval())
+        except AttributeError as error:
+            near = did_you_mean(part, [name for name, _ in net.named_modules() if name])
+            raise OptionError(where, f"network_g has no part '{part}'{near}") from error
+    return frozen

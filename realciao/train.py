@@ -6,11 +6,15 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if not __package__:  # run as a script: import from the repository root, not from realciao/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from realciao.commands import Parser, command
+
+if TYPE_CHECKING:
+    from realciao.trainer import Trainer
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,7 +24,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     example = "e.g. stages.0.total_iter=20"
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=example)
-    parser.add_argument("--dry_run", action="store_true", help="try one step of each stage, write nothing, and stop")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="try each stage, say what it will take, write nothing, and stop"
+    )
     if_there = parser.add_mutually_exclusive_group()
     if_there.add_argument("--auto_resume", action="store_true", help="go on from the run's last checkpoint, if any")
     if_there.add_argument("--overwrite", action="store_true", help="start again, removing the run of that name")
@@ -34,11 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.options import load_options
 
     options = load_options(arguments.opt, arguments.set)
-    from realciao.trainer import Interrupted, Trainer  # takes seconds, and a wrong option is told at once
+    from realciao.interruption import Interrupted
+    from realciao.trainer import Trainer  # takes seconds, and a wrong option is told at once
 
     try:
         trainer = Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite)
         if arguments.dry_run:
+            _estimate(trainer)
             print(f"{options.name}: one step of each of {len(options.stages)} stages went well; nothing was written")
         else:
             trainer.fit()
@@ -50,8 +58,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = "the same launch and" if "WORLD_SIZE" in os.environ else again.replace(" --overwrite", "")
         if os.environ.get("RANK", "0") == "0":
             print(f"{interrupted}; go on with: {again} --auto_resume", file=sys.stderr)
-        return 130
+        return interrupted.status
     return 0
+
+
+def _estimate(trainer: "Trainer") -> None:
+    """Prints what the data are like and what the run will take."""
+    from realciao.data_audit import audit
+    from realciao.estimate import describe_costs, measure_stage
+    from realciao.stage_run import StageRun
+
+    options, accelerator = trainer.options, trainer.accelerator
+    stages = range(len(options.stages))
+    said = audit([StageRun(options, index).dataset for index in stages], trainer.val_sets)
+    costs = [
+        measure_stage(
+            options,
+            index,
+            accelerator,
+            trainer.pretrained if index == 0 else None,
+            list(trainer.val_sets.values()),
+            trainer.metrics,
+        )
+        for index in stages
+    ]
+    if accelerator.is_main_process:
+        print(f"{said}\n\n{describe_costs(options, costs, accelerator.device)}\n")
 
 
 if __name__ == "__main__":

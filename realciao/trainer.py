@@ -1,42 +1,40 @@
 """The training run: stages in order, each from the averaged weights of the one before, resumable at every checkpoint."""
 
 import logging
-import math
-import os
-import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from logging.handlers import MemoryHandler
-from types import FrameType
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch import Tensor
 
 from realciao.archs import build_network
-from realciao.batch import TrainBatch
-from realciao.checkpoint import load_state, save_state, save_weights
+from realciao.batch import EvalItem, TrainBatch
+from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
-from realciao.errors import OptionError, UserError
+from realciao.engine import is_lost_process, make_accelerator, share_cores
+from realciao.errors import UserError
+from realciao.health import Unhealthy, is_out_of_memory, out_of_memory
+from realciao.interruption import Interrupted, Interruption
+from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage
 from realciao.progress import Progress
 from realciao.rehearsal import rehearse, rehearse_validation
+from realciao.report import refresh_report
 from realciao.run_folder import RunFolder
+from realciao.run_state import load_state, save_state
 from realciao.stage_run import StageRun, Weights
+from realciao.status import Status, StatusLine
+from realciao.trackers import make_trackers, tell_options
 from realciao.validation import means, score_network
 
 logger = logging.getLogger("realciao")
-
-STATE_VERSION = 1
-
-
-class Interrupted(Exception):  # noqa: N818  (it is no error)
-    """The run was asked to stop, and its state is saved."""
 
 
 class Trainer:
@@ -52,13 +50,13 @@ class Trainer:
     """
 
     def __init__(self, options: Options, *, auto_resume: bool = False, overwrite: bool = False) -> None:
-        _check_launch()
         self.options = options
         self.run = RunFolder(options)
-        try:
-            self.accelerator = Accelerator(log_with=list(options.logger.trackers), project_dir=str(self.run.root))
-        except ValueError as error:
-            raise OptionError("logger.trackers", str(error)) from error
+        trackers = make_trackers(options.logger.trackers, options, self.run)
+        self.accelerator = make_accelerator(options, trackers, str(self.run.root))
+        scaler = self.accelerator.scaler
+        self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
+        self.status_line = StatusLine(self.accelerator.is_main_process)
         # all is built and tried before anything is written, so that a wrong option costs nothing
         with _held_back() as self._said_while_building:
             # read now: the run that is overwritten may be the one that they come from
@@ -80,61 +78,101 @@ class Trainer:
         self.step = 0
         self.next_draw = 0
         self._resume_state: dict[str, Any] | None = None
-        self._stop = False
+        self._unvalidated = False
+        self._saved = -1
+        self._interruption = Interruption()
 
     def fit(self) -> None:
         """Runs what is left of the stages, then makes the comparison that the options ask for.
 
         Raises:
-            Interrupted: after SIGINT; the state is saved.
-            UserError: a run of this name is there and neither flag is given, or the disk will not have it.
+            Interrupted: after SIGINT, SIGTERM or SIGUSR1; the state is saved.
+            UserError: a run of this name is there and neither flag is given, the disk will not have it, the memory is too
+                small, another process is lost, or the run goes wrong (Unhealthy).
         """
-        self._claim()
+        with _held_back() as said_while_claiming:
+            self._claim()
         try:
-            with self.run.logging(self.accelerator.is_main_process):
-                for record in self._said_while_building if self.accelerator.is_main_process else ():
+            # the line first: what is logged must go above it
+            with self.status_line, self.run.logging(self.accelerator.is_main_process):
+                for record in (
+                    [*self._said_while_building, *said_while_claiming] if self.accelerator.is_main_process else ()
+                ):
                     logger.handle(record)
                 if self.step:
                     logger.info("resumed at step %d of %d", self.step, self.options.total_iter)
-                self.accelerator.init_trackers(self.run.trackers.name)
-                with self._interruptible():
-                    while self.step < self.options.total_iter:
-                        self._run_stage(*self.options.stage_at(self.step))
+                self.accelerator.init_trackers(self.options.name)
+                tell_options(self.accelerator.trackers, self.options)
+                with self._interruption.watch(), self._in_one_line():
+                    while self.step < self.options.total_iter or self._unvalidated:
+                        self._run_stage()
                 self.accelerator.end_training()
                 if self.options.compare and self.accelerator.is_main_process:
-                    _share_cores(self.accelerator, loader_workers=0)
+                    share_cores(self.accelerator, loader_workers=0)
                     compare(self.options, self.run, self.accelerator.device)
         finally:
             self.run.release()
 
     def _claim(self) -> None:
         """Makes the run's folder ours, and ready to go on from where it stands."""
-        with self.accelerator.main_process_first():
-            if self.accelerator.is_main_process:
-                checkpoint = self.run.claim(self.options, self.auto_resume, self.overwrite)
-            else:
-                checkpoint = self.run.newest_checkpoint() if self.auto_resume else None
+        found: list[Any] = [None, ""]
+        if self.accelerator.is_main_process:
+            try:
+                found = [self.run.claim(self.options, self.auto_resume, self.overwrite), ""]
+            except UserError as error:
+                found = [None, str(error)]
+        broadcast_object_list(found)  # one process looks, and all go on from what it found
+        checkpoint, problem = found
+        if problem:
+            raise UserError(problem)
         if checkpoint:
             state = load_state(checkpoint)
-            if state.get("version") != STATE_VERSION:
-                raise UserError(f"{checkpoint}: written by another version of RealCiaoSR")
             self.step, self.next_draw, self._resume_state = state["step"], state["next_draw"], state["stage"]
+            self._unvalidated, self._saved = state["unvalidated"], state["step"]
         if self.accelerator.is_main_process:
             self.run.begin(self.options, self.step, self.overwrite)
 
-    def _run_stage(self, index: int, stage: Stage, first_step: int) -> None:
+    @contextmanager
+    def _in_one_line(self) -> Iterator[None]:
+        """What goes wrong on the way, as the one line that a user can act on."""
+        try:
+            yield
+        except Unhealthy as error:
+            self.accelerator.wait_for_everyone()
+            advice = self.run.retreat() if self.accelerator.is_main_process else ""
+            raise UserError(f"{error}; {advice}") from error
+        except Exception as error:
+            index, stage, _ = self.options.stage_at(self.step)
+            if is_out_of_memory(error):
+                raise out_of_memory(stage, f"stages.{index}", self.accelerator.num_processes) from error
+            if self.accelerator.num_processes > 1 and is_lost_process(error):
+                raise UserError(
+                    f"step {self.step}: another process of this run has died or does not answer (its own words are above, or "
+                    "in its machine's log; engine.timeout_s says how long one waits); go on with --auto_resume"
+                ) from error
+            raise
+
+    def _run_stage(self) -> None:
         options, accelerator = self.options, self.accelerator
-        self.accelerator.free_memory()
+        # a run that was stopped before it could validate the last step of a stage does so first
+        index, stage, first_step = options.stage_at(self.step - self._unvalidated)
+        accelerator.free_memory()
         with _held_back():  # it says what it said at the rehearsal
             stage_run = StageRun(options, index)
         before = self.run.weights_file(options.stages[index - 1].name) if index else None
         stage_run.start(accelerator, Weights.read(before) if before else self.pretrained)
         self.pretrained = None
+        if accelerator.scaler is not None:  # one serves all stages, and none inherits the scale of another
+            accelerator.scaler.load_state_dict(self._fresh_scaler)
         if self._resume_state is not None and self.step > first_step:
             stage_run.load_state_dict(self._resume_state)
         self._resume_state = None
+        if self._unvalidated:
+            self._validate(stage_run)
+            if stop := self._asked_to_stop():
+                self._interrupt(stop)
         data = stage.train_data
-        _share_cores(accelerator, data.num_workers)
+        share_cores(accelerator, data.num_workers)
         end = first_step + stage.total_iter
         loader = build_train_loader(
             stage_run.dataset,
@@ -145,35 +183,46 @@ class Trainer:
             num_steps=end - self.step,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
+            accum_iter=stage.accum_iter,
         )
-        draws_per_step = data.batch_size * accelerator.num_processes
+        draws_per_step = data.batch_size * accelerator.num_processes * stage.accum_iter
         parameters = sum(p.numel() for p in stage_run.net_g.parameters())
-        logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, draws_per_step)
-        logger.info("network_g: %s parameters on %s", f"{parameters:,}", accelerator.device)
+        if self.step < end:
+            stage_run.load_preview()
+            logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, draws_per_step)
+            logger.info("network_g: %s parameters on %s", f"{parameters:,}", accelerator.device)
         progress = Progress(draws_per_step)
         sums: dict[str, Tensor] = {}
         since = self.step
-        for batch in progress.watch(loader):
+        for parts in progress.watch(_groups(loader, stage.accum_iter)):
             self._seed_step()
-            batch = cast(TrainBatch, send_to_device(batch, accelerator.device, non_blocking=True))
-            losses = stage_run.step(batch, self.step - first_step)
+            batches = [cast(TrainBatch, send_to_device(part, accelerator.device, non_blocking=True)) for part in parts]
+            losses = stage_run.step(batches, self.step - first_step)
             sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
             self.step += 1
             self.next_draw += draws_per_step
             done = self.step == end
+            self.status_line.advance(self.step, progress)
             if done or self.step % options.logger.print_every == 0:
+                stage_run.judge_colors()
                 self._log(stage_run, {n: s / (self.step - since) for n, s in sums.items()}, progress, end)
                 sums, since = {}, self.step
-            if done or self.step % options.val.every == 0:
-                self._validate(stage_run)
+            self._unvalidated = done or self.step % options.val.every == 0
             stop = self._asked_to_stop()
             if done or stop or self.step % options.logger.save_every == 0:
                 self._save(stage_run)
+            if self._unvalidated and not stop:
+                self._validate(stage_run)
+                stop = self._asked_to_stop()
             if done and stage_run.dataset.skipped:
                 logger.warning("%d training files could not be used and were skipped", stage_run.dataset.skipped)
             if stop:
-                where = f"step {self.step} of {options.total_iter}"
-                raise Interrupted(f"interrupted: {where} is saved in {self.run.checkpoints}")
+                self._save(stage_run)
+                self._interrupt(stop)
+
+    def _interrupt(self, number: int) -> None:
+        where = f"step {self.step} of {self.options.total_iter}"
+        raise Interrupted(f"interrupted: {where} is saved in {self.run.checkpoints}", number)
 
     def _seed_step(self) -> None:
         """What is random inside a network follows from (seed, step, rank), so a resumed run repeats it."""
@@ -183,29 +232,40 @@ class Trainer:
 
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
         values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
-        if not all(map(math.isfinite, values.values())):
-            raise UserError(f"step {self.step}: the loss is not finite ({values}); lower lr in optim_g or optim_d")
         speed = progress.summary()
-        lr = stage_run.schedulers[0].get_last_lr()[0]
-        logger.info(
-            "[%s %d/%d] %s  lr %.2e  %.1f images/s  data %.0f%%  eta %s",
+        lr = float(stage_run.schedulers[0].get_last_lr()[0])
+        memory = memory_gib(self.accelerator.device)
+        status = Status(
             stage_run.stage.name,
             self.step,
             end,
-            "  ".join(f"{name} {value:.4f}" for name, value in values.items()),
+            values,
             lr,
-            speed["images_per_s"],
-            100 * speed["data_share"],
-            progress.eta(end - self.step),
+            **speed,
+            memory_gib=memory,
+            eta=progress.eta(end - self.step),
         )
-        self._record(stage_run.stage, {**values, "lr": lr, **speed})
+        logger.info("%s", status.line())
+        self.status_line.show(status, end - stage_run.stage.total_iter)
+        skipped = stage_run.health.total_skipped
+        row = {**values, "lr": lr, **speed, "memory_gib": round(memory, 3)}
+        self._record(stage_run.stage, {**row, **({"skipped": skipped} if skipped else {})})
 
     def _validate(self, stage_run: StageRun) -> None:
-        """Scores the averaged weights on every set; processes share the items."""
-        net = stage_run.ema.module.eval()
+        """Scores the network on every set that this step has no scores of yet, unless the run is asked to stop meanwhile;
+        processes share the items. A step among the best is saved.
+        """
+        averaged = self.options.val.weights == "ema"
+        net = (stage_run.ema.module if averaged else self.accelerator.unwrap_model(stage_run.net_g)).eval()
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+        done = [{row["val"] for row in self.run.validations() if row["step"] == self.step}]
+        broadcast_object_list(done)
         for name, items in self.val_sets.items():
-            rows = gather_object(score_network(net, items.items(rank, ranks), self.metrics))
+            if name in done[0]:
+                continue
+            rows = gather_object(score_network(net, self._until_stopped(items.items(rank, ranks)), self.metrics))
+            if self._asked_to_stop():
+                break
             values = {key: round(value, 6) for key, value in means(rows).items()}
             if not rows:
                 logger.warning(
@@ -214,6 +274,29 @@ class Trainer:
             scores = "  ".join(f"{key} {value:.4f}" for key, value in values.items())
             logger.info("  val %s (%d images): %s", name, len(rows), scores)
             self._record(stage_run.stage, {"val": name, **values})
+        else:
+            self._unvalidated = False
+            if self.step in self._best_steps():
+                self._save(stage_run)
+            if self.accelerator.is_main_process:
+                refresh_report(self.options, self.run, self.step, net, self.val_sets)
+        stage_run.set_train()
+
+    def _until_stopped(self, items: Iterable[EvalItem]) -> Iterator[EvalItem]:
+        for item in items:
+            if self._interruption.number:
+                return
+            yield item
+
+    def _best_steps(self) -> list[int]:
+        """The steps that `logger.keep_best` keeps, the best first; the same on every process."""
+        steps: list[list[int]] = [[]]
+        if self.options.val.best and self.accelerator.is_main_process:
+            name, metric = self.options.val.best.split("/")
+            lower_better = next(one.lower_better for one in self.metrics if one.name == metric)
+            steps = [self.run.best_steps(name, metric, lower_better)[: self.options.logger.keep_best]]
+        broadcast_object_list(steps)
+        return steps[0]
 
     def _record(self, stage: Stage, values: dict[str, Any]) -> None:
         if self.accelerator.is_main_process:
@@ -223,59 +306,56 @@ class Trainer:
         self.accelerator.log({prefix + key: value for key, value in numbers.items()}, step=self.step)
 
     def _save(self, stage_run: StageRun) -> None:
-        """Writes the averaged weights, then the state that says they are done.
+        """Writes the averaged weights, then the state that says they are done, then removes what need not be kept.
+
+        What is there of this step is left as it is, but for the weights of the best step.
 
         Raises:
             UserError: the disk is full, or will not have it; what was saved before is still there.
         """
-        problem = [self._try_to_save(stage_run) if self.accelerator.is_main_process else ""]
+        best = self._best_steps()
+        problem = [self._try_to_save(stage_run, best) if self.accelerator.is_main_process else ""]
         broadcast_object_list(problem)  # every process stops where one cannot go on
         if problem[0]:
             raise UserError(problem[0])
+        self._saved = self.step
 
-    def _try_to_save(self, stage_run: StageRun) -> str:
+    def _try_to_save(self, stage_run: StageRun, best: list[int]) -> str:
         """Saves, on the main process, and says what went wrong."""
         stage, options = stage_run.stage, self.options
         notes = {"name": options.name, "stage": stage.name, "step": self.step, "scale_range": options.scale_range}
         state = {
-            "version": STATE_VERSION,
             "step": self.step,
             "next_draw": self.next_draw,
+            "unvalidated": self.step % options.val.every == 0 or self._ends_stage(),
             "stage": stage_run.state_dict(),
         }
+        files = [] if self._saved == self.step else self.run.weights_files(stage.name, self.step)
+        files += [self.run.best_weights] if best[:1] == [self.step] else []
         try:
-            for path in self.run.weights_files(stage.name, self.step):
+            for path in files:
                 save_weights(stage_run.ema.module, path, **notes)
-            save_state(state, self.run.checkpoints / f"step_{self.step}")
+            if self._saved != self.step:
+                folder = self.run.checkpoints / f"step_{self.step}"
+                save_state(state, folder, healthy=stage_run.health.is_well)
+            self.run.tidy(options, best)
         except (UserError, OSError, RuntimeError) as error:  # torch tells of a full disk by a RuntimeError
             problem = f"step {self.step} could not be saved ({error})".splitlines()[0]
             return f"{self.run.root}: {problem}; make room and go on with --auto_resume"
         return ""
 
-    def _asked_to_stop(self) -> bool:
-        """Whether any process got the signal; they all stop after the same step."""
-        if self.accelerator.num_processes == 1:
-            return self._stop
-        return self._reduce(torch.tensor(float(self._stop), device=self.accelerator.device), "sum") > 0
+    def _ends_stage(self) -> bool:
+        """Whether the last step was a stage's last."""
+        return self.step == self.options.total_iter or self.options.stage_at(self.step)[2] == self.step
+
+    def _asked_to_stop(self) -> int:
+        """The signal that any process got, 0 if none did; they all stop after the same step."""
+        number = torch.tensor([self._interruption.number], device=self.accelerator.device)
+        return int(cast(Tensor, self.accelerator.gather(number)).max())
 
     def _reduce(self, value: Tensor, how: str) -> float:
         """A number that every process has, over all of them."""
         return float(cast(Tensor, self.accelerator.reduce(value, how)))
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C ends the run after the step in hand, with its state saved; the second at once."""
-
-        def on_sigint(_signal: int, _frame: FrameType | None) -> None:
-            self._stop = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            logger.info("stopping after this step; Ctrl-C again to stop at once")
-
-        previous = signal.signal(signal.SIGINT, on_sigint)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, previous)
 
 
 @contextmanager
@@ -289,17 +369,8 @@ def _held_back() -> Iterator[list[logging.LogRecord]]:
         logger.removeHandler(handler)
 
 
-def _share_cores(accelerator: Accelerator, loader_workers: int) -> None:
-    """Leaves the loader's workers their cores: threads that wait for each other crawl where there are more than cores."""
-    if accelerator.device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes - loader_workers))
-
-
-def _check_launch() -> None:
-    """`accelerate launch --cpu --num_processes 2` starts one process without a word; the environment gives it away."""
-    on_cpu = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
-    if on_cpu and "MASTER_PORT" in os.environ and "WORLD_SIZE" not in os.environ:
-        raise UserError(
-            "accelerate launch --cpu starts one process, whatever --num_processes says; for N processes use "
-            "ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes N realciao/train.py ..."
-        )
+def _groups(batches: Iterable[TrainBatch], count: int) -> Iterator[list[TrainBatch]]:
+    """The batches, `count` at a time."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, count)):
+        yield group

@@ -76,3 +76,10 @@ def test_the_benchmark_of_speed_runs_on_tiny_crops(tmp_path: Path, capsys: pytes
     assert rows["OpenCV"]["x Real-ESRGAN's own"] > 1
     assert all(row["images/s cpu"] > 0 for row in rows.values())
     assert figures["tables"][0]["title"] in capsys.readouterr().out
+
+
+def test_an_unknown_recipe_is_refused_before_anything_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["degradation", "--parts", "speed", "--recipes", "realesrgan", "bsrgam"])
+    assert ended.value.code == 2
+    assert "no recipe is called 'bsrgam'; did you mean 'bsrgan'?" in capsys.readouterr().err

@@ -54,8 +54,8 @@ def test_tiles_give_what_the_whole_gives() -> None:
 def test_it_has_nothing_to_train_and_an_optimizer_says_so_in_one_line() -> None:
     net = build_network(SPEC)
     assert not list(net.parameters())
-    with pytest.raises(OptionError, match="empty parameter list") as caught:
-        build_optimizer({"type": "Adam", "lr": 1e-4}, "stages.0.optim_g", net.parameters())
+    with pytest.raises(OptionError, match="nothing to train") as caught:
+        build_optimizer({"type": "Adam", "lr": 1e-4}, "stages.0.optim_g", net.named_parameters())
     assert caught.value.path == "stages.0.optim_g"
     assert "\n" not in str(caught.value)
 

@@ -62,6 +62,14 @@ def test_every_draw_is_used_once_and_in_order() -> None:
     assert [{index.step for index in step} for step in steps] == [{10}, {11}, {12}, {13}, {14}]
 
 
+def test_the_batches_of_one_iteration_share_its_draws_and_its_step() -> None:
+    whole = TrainSampler(12, 100, 10, 3, 0, 1)
+    parts = [list(TrainSampler(2, 100, 10, 3, rank, 3, accum_iter=2)) for rank in range(3)]
+    for step, indices in enumerate(whole):
+        shared = [index for rank in parts for batch in rank[2 * step : 2 * step + 2] for index in batch]
+        assert sorted(shared) == indices
+
+
 def test_without_a_number_of_steps_the_loader_is_endless() -> None:
     endless = TrainSampler(2, 0, 0, None, 0, 1)
     assert list(islice(endless, 1000, 1001)) == [[SampleIndex(2000, 1000), SampleIndex(2001, 1000)]]

@@ -5,9 +5,10 @@ import pytest
 import torch
 from scipy import stats
 
-from degradations import noise
-from degradations.noise import GaussianNoise, PoissonNoise
-from degradations.noise_fields import count_levels, photon_noise
+from degradations import photon_noise
+from degradations.noise import GaussianNoise
+from degradations.noise_fields import count_levels, count_noise
+from degradations.photon_noise import PoissonNoise
 
 GRADIENT = torch.linspace(0.2, 0.8, 256).expand(1, 3, 256, 256)  # 153 distinct 8-bit values: 256 levels
 
@@ -48,7 +49,7 @@ def test_photon_counts_follow_the_poisson_distribution(mean):
     levels = 256
     value = round(mean * 255 / levels)
     expected = value * levels / 255
-    field = photon_noise(torch.full((3, 300, 300), value / 255), 3, False, levels)
+    field = count_noise(torch.full((3, 300, 300), float(value)), levels, 3)
     counts = np.rint((field * levels + expected).numpy()).astype(int).ravel()
     assert counts.mean() == pytest.approx(expected, abs=4 * np.sqrt(expected / counts.size) + 1e-9)
     assert counts.var() == pytest.approx(expected, rel=0.02)
@@ -71,7 +72,7 @@ def test_gray_photon_noise_is_that_of_the_luma():
     field = _poisson(image, 0.3, gray=True) - image
     torch.testing.assert_close(field[:, 0], field[:, 1], atol=1e-6, rtol=0)
     luma = 0.299 * image[0, 0, 0, 128] + 0.587 * image[0, 1, 0, 128] + 0.114 * image[0, 2, 0, 128]
-    levels = noise.count_levels(
+    levels = photon_noise.count_levels(
         np.rint(np.linspace(0.2, 0.8, 256) * (0.299 + 0.587 * 0.7 + 0.114 * 0.9) * 255).astype(np.uint8)[None]
     )
     assert float(field[..., 120:136].std()) == pytest.approx(0.3 * np.sqrt(float(luma) / levels), rel=0.03)
@@ -81,7 +82,7 @@ def test_levels_are_counted_as_by_numpy():
     for distinct in (1, 2, 3, 4, 5, 100, 128, 129, 256):
         values = np.random.default_rng(distinct).permutation(256)[:distinct].astype(np.uint8)
         image = np.resize(values, (16, 33, 3))
-        assert count_levels(torch.from_numpy(image).float()) == noise.count_levels(image)
+        assert count_levels(torch.from_numpy(image).float()) == photon_noise.count_levels(image)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from realciao.errors import OptionError
-from realciao.objective import Objective, needs_usm
+from realciao.objective import Objective
 from realciao.options import Stage, TrainData
 
 SPEC: dict[str, Any] = {"type": "L1Loss"}
@@ -28,9 +28,10 @@ def test_each_loss_sees_the_target_that_its_flag_names(batch: Any) -> None:
     pred = torch.rand(1, 3, 8, 8)
     for usm, key in ((False, "gt"), (True, "gt_usm")):
         stage = make_stage(pixel_opt={**SPEC, "loss_weight": 2.0}, l1_gt_usm=usm)
-        losses = Objective(stage, "s").generator(pred, batch, None)
+        objective = Objective(stage, "s")
+        losses = objective.generator(pred, batch, None)
         torch.testing.assert_close(losses, {"l_g_pix": 2 * (pred - batch[key]).abs().mean()})
-        assert needs_usm(stage) is usm
+        assert objective.needs_usm is usm
 
 
 def test_the_vanilla_gan_losses_are_binary_cross_entropy(batch: Any) -> None:

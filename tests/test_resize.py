@@ -19,6 +19,7 @@ from degradations.resize import MODES, Resize, axis_weights
 
 SIZES = st.integers(1, 60)
 SCALES = (1, 1.37, 2, 3.3, 4, 6)
+PIPELINES = {name: build_pipeline(name) for name in recipe_names() if name != "ciaosr_paper"}  # which is realesrgan
 
 
 def _resize(image: np.ndarray, size: tuple[int, int], mode: str, antialias: bool = False) -> np.ndarray:
@@ -134,7 +135,7 @@ def test_a_ramp_stays_that_ramp(mode, size):
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_bicubic_recipe_keeps_the_image_in_its_place(scale):
     size = (201, 173)
-    plan = build_pipeline("bicubic").sample(np.random.default_rng(0), size, scale)
+    plan = PIPELINES["bicubic"].sample(np.random.default_rng(0), size, scale)
     inside = _displacement(_run_resizes(plan, _ramp(size)), size)[:, 3:-3, 3:-3]
     # Pillow's filter ripples by up to 0.026 px where the ratio is not whole, but neither shifts nor stretches
     assert np.abs(inside).max() < 0.03
@@ -145,17 +146,17 @@ def test_the_bicubic_recipe_keeps_the_image_in_its_place(scale):
 
 def _chains(name: str, scale: float, size: tuple[int, int], n: int) -> Iterator[tuple[dict, list[list[int]]]]:
     """Plans of a recipe, each with the sizes that its image goes through."""
-    pipeline, rng = build_pipeline(name), np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     for _ in range(n):
-        plan = pipeline.sample(rng, size, scale)
+        plan = PIPELINES[name].sample(rng, size, scale)
         yield plan, [step["size"] for step in plan["steps"] if step["type"] == "Resize"]
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", PIPELINES)
 def test_the_resize_chain_of_every_recipe_keeps_every_pixel_in_its_place(name, scale):
     size = (201, 173)
-    for plan, sizes in _chains(name, scale, size, 25):
+    for plan, sizes in _chains(name, scale, size, 8):
         lq = _run_resizes(plan, _ramp(size))
         assert list(lq.shape[:2]) == plan["lr_size"]
         # the border is repeated, and the smallest of the intermediate images decides how far that reaches
@@ -166,7 +167,7 @@ def test_the_resize_chain_of_every_recipe_keeps_every_pixel_in_its_place(name, s
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", PIPELINES)
 def test_the_resize_chain_of_every_recipe_keeps_a_grid_of_dots_in_its_place(name, scale):
     size = (480, 500)
     measured = 0

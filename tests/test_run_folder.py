@@ -3,15 +3,17 @@
 import json
 import logging
 import math
+import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from tiny_run import write_options
 
-from realciao.checkpoint import save_state
 from realciao.errors import UserError
 from realciao.options import Options, load_options
 from realciao.run_folder import RunFolder
+from realciao.run_state import save_state
 
 
 def open_run(run: RunFolder, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:
@@ -60,7 +62,7 @@ def test_going_on_drops_the_rows_after_the_checkpoint_and_half_a_last_line(optio
 
 def test_going_on_without_a_checkpoint_starts_with_no_rows(options: Options, run: RunFolder):
     for step in (2, 3):
-        (run.checkpoints / f"step_{step}" / "state.pt").unlink()
+        shutil.rmtree(run.checkpoints / f"step_{step}")
     assert open_run(run, options, auto_resume=True, overwrite=False) is None
     assert rows(run) == []
 
@@ -121,12 +123,64 @@ def test_only_one_process_trains_in_a_folder(options: Options) -> None:
     second.release()
 
 
-def test_a_copy_of_a_checkpoint_and_half_a_save_disturb_nothing(options: Options) -> None:
+def test_copies_of_a_checkpoint_and_half_a_save_disturb_nothing(options: Options) -> None:
     run = RunFolder(options)
     for name in ("step_3", "step_9_backup", "step_best"):
-        (run.checkpoints / name).mkdir(parents=True)
-        (run.checkpoints / name / "state.pt").touch()
-    left = run.checkpoints / "step_3" / ".0123.tmp.pt"
-    left.touch()
+        save_state({}, run.checkpoints / name)
+    left = run.checkpoints / ".0123.tmp"
+    left.mkdir()
+    (left / "state.pt").touch()
     assert open_run(run, options, auto_resume=True, overwrite=False) == run.checkpoints / "step_3"
     assert not left.exists()
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_taken(
+    options: Options, run: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = run.checkpoints / "step_3" / "state.pt"
+    damaged = bytearray(state.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    state.write_bytes(damaged)
+    assert open_run(run, options, auto_resume=True, overwrite=False) == run.checkpoints / "step_2"
+    assert f"{state}: damaged checkpoint" in caplog.text
+    (run.checkpoints / "step_2" / "about.json").unlink()
+    with pytest.raises(UserError, match=r"none of the 2 checkpoints can be used: .*step_3.*--overwrite"):
+        open_run(run, options, auto_resume=True, overwrite=False)
+
+
+def test_what_is_kept_is_what_a_slow_rule_keeps(options: Options, run: RunFolder) -> None:
+    for step in range(1, 9):
+        save_state({}, run.checkpoints / f"step_{step}", healthy=step <= 3)
+        for path in run.weights_files(options.stage_at(step - 1)[1].name, step):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    keep = msgspec.structs.replace(options.logger, keep_last=2, keep_every=5)
+    run.tidy(msgspec.structs.replace(options, logger=keep), best=[2])
+    kept = {
+        step
+        for step in range(1, 9)
+        if step in (7, 8)  # the last two
+        or step % 5 == 0
+        or step in (4, 8)  # ends of stages
+        or step == 2  # best
+        or step == 3  # the newest healthy one
+    }
+    assert {int(path.name[5:]) for path in run.checkpoints.iterdir()} == kept
+    numbered = {path.stem.split("_")[-1] for path in run.models.iterdir()} - {"latest"}
+    assert {int(number) for number in numbered} == kept
+
+
+def test_the_best_steps_are_those_of_a_sort_of_the_rows(run: RunFolder) -> None:
+    for step, score in ((1, 0.5), (2, math.inf), (3, 0.7), (4, 0.5), (5, 0.9)):
+        run.write_row({"step": step, "val": "a", "niqe": score})
+        run.write_row({"step": step, "val": "b", "niqe": 9 - score})
+    assert run.best_steps("a", "niqe", lower_better=False) == [5, 3, 1, 4]
+    assert run.best_steps("a", "niqe", lower_better=True) == [1, 4, 3, 5]
+
+
+def test_a_retreat_puts_aside_what_came_after_the_last_healthy_state(options: Options, run: RunFolder) -> None:
+    for step in (4, 5):
+        save_state({}, run.checkpoints / f"step_{step}", healthy=False)
+    assert f"the last healthy state is {run.checkpoints / 'step_3'}" in run.retreat()
+    assert {path.name for path in run.checkpoints.iterdir()} == {"step_2", "step_3", "step_4_ill", "step_5_ill"}
+    assert open_run(run, options, auto_resume=True, overwrite=False) == run.checkpoints / "step_3"

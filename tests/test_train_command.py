@@ -103,6 +103,11 @@ def test_a_dry_run_makes_the_steps_and_leaves_nothing(tmp_path: Path, capsys: py
         ("logger.trackers=[tensorbord]", "logger.trackers"),
         ("path.pretrain_network_g=none.safetensors", "none.safetensors"),
         ("stages.0.scheduler.milestone=[1]", "did you mean 'milestones'"),
+        ("engine.mixed_precision=fp16", "engine.mixed_precision: fp16"),
+        ("stages.0.freeze=[encodr]", "stages.0.freeze: network_g has no part 'encodr'; did you mean 'encoder'?"),
+        ("stages.0.freeze=[encoder, decoder]", "there is nothing to train"),
+        ("stages.0.fft_opt={type: FFTLoss}", "stages.0.fft_opt: its first step fails: ValueError: wants windows"),
+        ("val.best=pairs/ssim", "val.best: no validation metric 'ssim'"),
     ],
 )
 def test_a_wrong_option_is_one_line_with_its_place(

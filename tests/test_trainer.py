@@ -1,11 +1,13 @@
 """Training runs, whole: what they leave behind, and that stopping and going on changes nothing."""
 
+import gc
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,27 @@ import torch
 from tiny_run import write_options
 
 import realciao
+from realciao.data import build_val_set
+from realciao.engine import make_accelerator
 from realciao.errors import UserError
+from realciao.interruption import Interrupted
+from realciao.metrics import build_metric
+from realciao.objective import Objective
 from realciao.options import load_options
+from realciao.run_state import load_state
 from realciao.stage_run import StageRun
-from realciao.trainer import Interrupted, Trainer
+from realciao.trainer import Trainer
+from realciao.validation import score_network
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> Iterator[None]:
+    """Collecting garbage among all that the libraries have loaded takes longer than such a run."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def train(folder: Path, *overrides: str, **flags: bool) -> Path:
@@ -59,8 +76,14 @@ def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Non
     monkeypatch.setattr(StageRun, "step", counted)
 
 
-def test_a_run_leaves_weights_rows_and_checkpoints_of_both_stages(tmp_path: Path) -> None:
-    run = train(tmp_path)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed."""
+    return train(tmp_path_factory.mktemp("whole"))
+
+
+def test_a_run_leaves_weights_rows_and_checkpoints_of_both_stages(whole: Path) -> None:
+    run = whole
     names = {path.name for path in (run / "models").iterdir()}
     assert {f"net_g_{name}.safetensors" for name in ("psnr_4", "psnr_latest", "gan_8", "gan_latest", "latest")} <= names
     assert {path.name for path in (run / "checkpoints").iterdir()} >= {"step_2", "step_4", "step_6", "step_8"}
@@ -77,57 +100,173 @@ def test_a_run_leaves_weights_rows_and_checkpoints_of_both_stages(tmp_path: Path
     assert load_options([run / "options.yml"]).total_iter == 8
 
 
-@pytest.mark.parametrize("stop", [3, 4, 7])
+@pytest.mark.parametrize(("stop", "number"), [(3, signal.SIGINT), (4, signal.SIGTERM), (7, signal.SIGUSR1)])
 def test_interrupted_and_resumed_equals_uninterrupted_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, stop: int, number: int
 ) -> None:
-    whole = train(tmp_path / "whole")
     with monkeypatch.context() as patch:
-        stop_after(stop, patch, lambda: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(Interrupted, match=f"step {stop} of 8 is saved"):
+        stop_after(stop, patch, lambda: signal.raise_signal(number))
+        with pytest.raises(Interrupted, match=f"step {stop} of 8 is saved") as caught:
             train(tmp_path / "parts")
+    assert caught.value.status == 128 + number
     parts = train(tmp_path / "parts", auto_resume=True)
     assert_same_weights(whole, parts)
     keys = ("step", "stage", "l_g_pix", "l_g_gan", "l_d_real", "psnr", "lr")
     assert [[row.get(k) for k in keys] for row in rows(whole)] == [[row.get(k) for k in keys] for row in rows(parts)]
 
 
-def test_a_run_that_died_goes_on_from_its_last_checkpoint_and_ends_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_whatever_ends_a_run_is_one_line_and_it_goes_on_from_the_last_good_state(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def die() -> None:
-        raise MemoryError
+    def spoil(error: Exception) -> None:
+        raise error
 
-    whole = train(tmp_path / "whole")
-    with monkeypatch.context() as patch:
-        stop_after(7, patch, die)
-        with pytest.raises(MemoryError):
-            train(tmp_path / "parts")
-    parts = train(tmp_path / "parts", auto_resume=True)
+    def fill_the_disk() -> None:
+        monkeypatch.setattr("realciao.run_state.torch.save", lambda *_: spoil(OSError(28, "No space left on device")))
+
+    full = torch.OutOfMemoryError("CUDA out of memory")
+    # the step of this run in which it happens, counted from where it goes on; what is said; the steps saved after it
+    for flags, step, act, says, saved in (
+        ({}, 4, fill_the_disk, r"step 4 could not be saved.*No space left.*make room", {2}),
+        (
+            {"auto_resume": True},
+            3,
+            lambda: spoil(full),
+            r"stages\.1: out of memory .*batch_size=1 stages\.1\.accum_iter=2",
+            {2, 4},
+        ),
+        ({"auto_resume": True}, 3, lambda: spoil(RuntimeError("anything else")), "anything else", {2, 4, 6}),
+    ):
+        with monkeypatch.context() as patch:
+            stop_after(step, patch, act)
+            with pytest.raises((UserError, RuntimeError), match=says) as caught:
+                train(tmp_path, "logger.save_every=2", **flags)
+        monkeypatch.undo()
+        assert "\n" not in str(caught.value)
+        states = {int(path.name[5:]) for path in (tmp_path / "experiments" / "tiny" / "checkpoints").iterdir()}
+        assert states == saved
+    newest = tmp_path / "experiments" / "tiny" / "checkpoints" / "step_6" / "state.pt"
+    newest.write_bytes(newest.read_bytes()[:-9])
+    parts = train(tmp_path, auto_resume=True)
+    assert "step_6/state.pt: damaged checkpoint" in (parts / "train.log").read_text()
+    assert "resumed at step 4 of 8" in (parts / "train.log").read_text()
     assert_same_weights(whole, parts)
     assert [row["step"] for row in rows(parts)] == [row["step"] for row in rows(whole)]
 
 
-def test_workers_do_not_change_a_run(tmp_path: Path) -> None:
-    alone = train(tmp_path / "alone")
-    helped = train(tmp_path / "helped", "datasets.train.num_workers=2")
-    assert_same_weights(alone, helped)
+def test_a_run_that_goes_wrong_is_stopped_and_goes_on_from_its_last_healthy_state(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = tmp_path / "experiments" / "tiny" / "checkpoints"
+    real, fake = Objective.discriminator_real, Objective.discriminator_fake
+    monkeypatch.setattr("realciao.health.SHIFT", 10.0)  # so young a network has no colours yet: only NaN is a fault
+    monkeypatch.setattr("realciao.health.FADED", 0.0)
+
+    def scale_losses(patch: pytest.MonkeyPatch, first_pass: int, factor: float) -> None:
+        """From the `first_pass`-th batch on, the discriminator's losses are multiplied."""
+        passes = itertools.count(1)
+        factors = [1.0]
+
+        def scaled_real(*arguments: Any) -> torch.Tensor:
+            factors.append(factor if next(passes) >= first_pass else 1.0)
+            return real(*arguments) * factors[-1]
+
+        patch.setattr(Objective, "discriminator_real", scaled_real)
+        patch.setattr(Objective, "discriminator_fake", lambda *arguments: fake(*arguments) * factors[-1])
+
+    def poison(patch: pytest.MonkeyPatch) -> None:
+        """The weights turn to NaN in the course of the next step."""
+        original = StageRun.step
+
+        def poisoned(self: StageRun, *arguments: Any) -> dict[str, torch.Tensor]:
+            losses = original(self, *arguments)
+            for parameter in self.net_g.parameters():
+                parameter.data.fill_(torch.nan)
+            return losses
+
+        patch.setattr(StageRun, "step", poisoned)
+
+    for inject, limit, says, healthy, ill in (
+        (lambda patch: scale_losses(patch, 2, 1e-9), "max_collapsed=1", "discriminator has collapsed", 5, {6}),
+        (lambda patch: scale_losses(patch, 2, torch.nan), "max_skipped=0", "network_d was not finite", 6, {6}),
+        (poison, "max_off_color=1", "colours have drifted by nan", 6, {6, 7}),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr("realciao.trainer.rehearse", lambda *_: None)
+            inject(patch)
+            with pytest.raises(UserError, match=rf"{says}.*last healthy state is .*step_{healthy}\b") as caught:
+                train(tmp_path, "logger.save_every=1", f"health.{limit}", auto_resume=True)
+        assert "\n" not in str(caught.value)
+        assert {int(path.name.split("_")[1]) for path in checkpoints.glob("step_*_ill")} == ill
+    parts = train(tmp_path, auto_resume=True)
+    assert "resumed at step 6 of 8" in (parts / "train.log").read_text()
+    assert_same_weights(whole, parts)
 
 
-def test_resume_is_exact_with_noise_workers_and_non_local_attention(
+def test_a_gradient_that_is_not_finite_moves_nothing_and_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)
+    original, passes = Objective.generator, itertools.count(1)
+
+    def spoilt(self: Objective, *arguments: Any) -> dict[str, torch.Tensor]:
+        factor = torch.nan if next(passes) == 2 else 1.0
+        return {name: loss * factor for name, loss in original(self, *arguments).items()}
+
+    monkeypatch.setattr(Objective, "generator", spoilt)
+    run = train(tmp_path, "stages.0.total_iter=3", "stages.1.total_iter=1", "logger.save_every=1")
+    assert [row.get("skipped") for row in rows(run) if "val" not in row] == [None, 1, 1, None]
+    first, second, third = (load_state(run / "checkpoints" / f"step_{i}")["stage"]["net_g"] for i in (1, 2, 3))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(second[name], third[name]) for name in second)
+
+
+def test_resume_is_exact_with_everything_that_keeps_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def with_scaler(*arguments: Any) -> Any:
+        accelerator = make_accelerator(*arguments)  # which has one for fp16 alone, and fp16 on GPUs alone
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
+        return accelerator
+
+    monkeypatch.setattr("realciao.trainer.make_accelerator", with_scaler)
+    losses = "[{type: CharbonnierLoss, target: usm}, {type: FFTLoss}, {type: LowFrequencyColorLoss, size_px: 4}]"
     rich = (
-        "datasets.train.pipeline=realesrgan",
-        "datasets.train.num_workers=2",
+        *("datasets.train.pipeline=realesrgan", "datasets.train.num_workers=2"),
         "network_g.decoder.non_local_scales=[2]",
+        *("engine.mixed_precision=bf16", "engine.channels_last=true"),
+        *("stages.0.accum_iter=2", "stages.1.accum_iter=2", "stages.0.grad_clip=0.1", "stages.1.grad_clip=1.0"),
+        *("stages.0.warmup_iter=3", "stages.1.warmup_iter=3", "stages.0.ema_warmup=true", "stages.1.ema_warmup=true"),
+        *("stages.0.optim_g.groups={encoder: {lr: 1e-4}}", "stages.1.freeze=[encoder]", f"stages.1.losses={losses}"),
+        *("val.every=1", "val.weights=raw", "val.best=pairs/psnr", "logger.keep_last=1", "logger.save_every=1"),
     )
     whole = train(tmp_path / "whole", *rich)
-    with monkeypatch.context() as patch:
-        stop_after(6, patch, lambda: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(Interrupted):
-            train(tmp_path / "parts", *rich)
-    assert_same_weights(whole, train(tmp_path / "parts", *rich, auto_resume=True))
+    parts = tmp_path / "parts"
+    for step in (3, 3, 1):  # of this run, that is 3, 6 and 7 of all
+        with monkeypatch.context() as patch:
+            stop_after(step, patch, lambda: signal.raise_signal(signal.SIGTERM))
+            with pytest.raises(Interrupted):
+                train(parts, *rich, auto_resume=True)
+    resumed = train(parts, *rich, auto_resume=True)
+    assert_same_weights(whole, resumed)
+    scores = [[(row["step"], row["psnr"]) for row in rows(run) if "val" in row] for run in (whole, resumed)]
+    assert scores[0] == scores[1]
+    assert [step for step, _ in scores[0]] == list(range(1, 9))
+    best = max(scores[0], key=lambda score: score[1])[0]
+    for run in (whole, resumed):
+        assert {path.name for path in (run / "checkpoints").iterdir()} == {f"step_{i}" for i in {4, 8, best}}
+        name = f"net_g_{'psnr' if best <= 4 else 'gan'}_{best}.safetensors"
+        assert (run / "models" / "net_g_best.safetensors").read_bytes() == (run / "models" / name).read_bytes()
+    states = [load_state(run / "checkpoints" / "step_8")["stage"] for run in (whole, resumed)]
+    assert states[0]["scaler"] == states[1]["scaler"]
+    assert states[0]["scaler"]["scale"] > 4
+    # the raw weights are what was validated, and what is frozen has not moved
+    net = realciao.load_weights(whole / "models" / "net_g_latest.safetensors")
+    before = {name: tensor.clone() for name, tensor in net.encoder.state_dict().items()}
+    net.load_state_dict(states[0]["net_g"])
+    options = load_options([whole / "options.yml"])
+    pairs = build_val_set(options.datasets.val[0].dataset, seed=0)
+    (score,) = score_network(net, pairs, [build_metric("psnr")])
+    assert score["psnr"] == pytest.approx(scores[0][-1][1], abs=1e-4)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.encoder.state_dict().items())
 
 
 def test_the_second_stage_starts_from_the_average_of_the_first(tmp_path: Path) -> None:
@@ -213,18 +352,72 @@ def test_pretrained_weights_are_where_the_first_stage_starts(tmp_path: Path) -> 
     assert_same_weights(run, train(tmp_path / "second", *zero_rate))
 
 
-def test_two_processes_with_half_the_batch_each_train_as_one(tmp_path: Path) -> None:
-    one = train(tmp_path / "one", "network_g.decoder.non_local_scales=[3]")
-    folder = tmp_path / "two"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+    """The same run by one process and by two with half the batch each, and what these said when later one of them died.
+
+    Its first step in each stage is plain gradient descent at rate 1, so that weights tell gradients.
+    """
+    folder = tmp_path_factory.mktemp("processes")
+    descent = "{type: SGD, lr: 1.0}"
     # scale 3 leaves the convolution for scale 2 unused, which distributed training must not wait for
-    overrides = ["datasets.train.batch_size=1", "network_g.decoder.non_local_scales=[3]"]
+    overrides = ["network_g.decoder.non_local_scales=[3]", "stages.0.total_iter=1", "logger.save_every=1"]
+    overrides += [f"stages.0.optim_g={descent}", f"stages.1.optim_d={descent}", "datasets.val.0.num_images=3"]
+    one = train(folder / "one", *overrides)
+    (folder / "two").mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["realciao/train.py", "-opt", str(write_options(folder)), "--set", *overrides]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
-    assert done.returncode == 0, done.stderr
-    run = folder / "experiments" / "tiny"
-    assert [row["step"] for row in rows(run)] == [row["step"] for row in rows(one)]
+    command += [
+        str(ROOT / "tests" / "two_processes.py"),
+        str(folder / "two"),
+        *overrides,
+        "datasets.train.batch_size=1",
+    ]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0
+    two = folder / "two" / "experiments" / "tiny"
+    assert (two / "checkpoints" / "step_5").is_dir(), done.stderr
+    return one, two, done.stderr
+
+
+def test_two_processes_have_the_gradients_and_the_samples_of_one(one_and_two: tuple[Path, Path, str]) -> None:
+    one, two, _ = one_and_two
+    for step, part in ((1, "net_g"), (2, "net_d")):  # the discriminator's first step is the second of the run
+        ours, theirs = (load_state(run / "checkpoints" / f"step_{step}")["stage"][part] for run in (one, two))
+        for name, tensor in ours.items():
+            torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=1e-5)
+    assert load_state(one / "checkpoints" / "step_5")["next_draw"] == 10
+    assert load_state(two / "checkpoints" / "step_5")["next_draw"] == 10
     for name, tensor in weights(one).items():
-        torch.testing.assert_close(weights(run)[name], tensor, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weights(two)[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_two_processes_keep_one_log_and_share_a_validation_whose_mean_is_exact(
+    one_and_two: tuple[Path, Path, str],
+) -> None:
+    one, two, _ = one_and_two
+    assert [(row["step"], row.get("val")) for row in rows(two)] == [(row["step"], row.get("val")) for row in rows(one)]
+    assert (two / "train.log").read_text().count("stage gan: steps 2 to 5, batch 2") == 1
+    assert len(list((two / "tb").rglob("events*"))) == len(list((one / "tb").rglob("events*")))
+    ours, theirs = ([row["psnr_bicubic"] for row in rows(run) if "val" in row] for run in (one, two))
+    assert theirs == pytest.approx(ours, abs=2e-6)  # three images among two processes
+    assert "(3 images)" in (two / "train.log").read_text()
+
+
+def test_a_process_that_dies_ends_the_run_of_the_others_with_a_line(one_and_two: tuple[Path, Path, str]) -> None:
+    said = one_and_two[2]
+    assert "told: step 1: another process of this run has died or does not answer" in said
+    assert "engine.timeout_s" in said
+
+
+def test_another_number_of_processes_goes_on_with_the_run(one_and_two: tuple[Path, Path, str]) -> None:
+    one, two, _ = one_and_two
+    longer = []
+    for run in (one, two):
+        stage = "stages.1.datasets.train.batch_size=2"
+        options = load_options([run / "options.yml"], ["stages.1.total_iter=5", stage])
+        Trainer(options, auto_resume=True).fit()
+        longer.append(load_state(run / "checkpoints" / "step_6"))
+        assert longer[-1]["next_draw"] == 12
+    for name, tensor in longer[0]["stage"]["net_g"].items():
+        torch.testing.assert_close(longer[1]["stage"]["net_g"][name], tensor, rtol=1e-3, atol=1e-4)

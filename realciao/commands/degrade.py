@@ -8,6 +8,7 @@ from pathlib import Path
 from realciao.commands import Parser, command
 from realciao.commands.extract_noise import add_options, extract_noise
 from realciao.errors import UserError
+from realciao.measuring.arguments import natural
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add(
         "--draws",
-        type=_draws,
+        type=natural,
         help="plans for each image in --stats and --match (default: as many as give 200 results)",
     )
     add_options(parser)
@@ -96,11 +97,4 @@ def _seed(text: str) -> int:
     value = int(text)
     if not 0 <= value < 2**64:
         raise argparse.ArgumentTypeError(f"must be a whole number from 0 to 2^64 - 1, got {text}")
-    return value
-
-
-def _draws(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {text}")
     return value

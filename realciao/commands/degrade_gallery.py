@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from degradations import RecipeError
 from realciao.commands.degrade_pairs import plans_of
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
 from realciao.degradation_gallery import Exhibit, show
 from realciao.degradation_page import build_page
+from realciao.degradation_plans import user_error
 from realciao.degradation_sheet import draw_sheet
 from realciao.errors import UserError
 from realciao.files import atomic_write
@@ -30,11 +30,9 @@ def run(args: argparse.Namespace) -> int:
 
     def exhibit(number: int, source: Path) -> None:
         image = read_rgb(source)
-        try:
+        with user_error(source):
             plan = make_plan(number, image.shape[:2])
             exhibits.append(show(source.relative_to(root).as_posix(), plan, image))
-        except RecipeError as error:
-            raise UserError(f"{source}: {error}") from error
 
     failed = each_image(sources[:MAX_IMAGES], exhibit)
     if not exhibits:

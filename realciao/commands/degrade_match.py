@@ -7,13 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from degradations import RecipeError
 from realciao.commands.degrade_stats import draws_per_image
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
 from realciao.degradation_advice import compare
 from realciao.degradation_match import LABELS, Look, look_at_photo, look_at_result
-from realciao.degradation_plans import drawn_plans, load_pipeline
+from realciao.degradation_plans import drawn_plans, load_pipeline, user_error
 from realciao.degradation_plots import draw_match
 from realciao.errors import UserError
 from realciao.files import atomic_write
@@ -40,11 +39,9 @@ def run(args: argparse.Namespace) -> int:
 
     def degrade_and_judge(number: int, source: Path) -> None:
         image = read_rgb(source)
-        try:
+        with user_error(source):
             for draw in range(number, draws * len(sources), len(sources)):
                 made.append(look_at_result(make_plan(draw, image.shape[:2]), image))
-        except RecipeError as error:
-            raise UserError(f"{source}: {error}") from error
 
     failed = each_image(photo_files, judge) + each_image(sources, degrade_and_judge)
     if not photos or not made:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from degradations import RecipeError, apply
+from degradations import apply
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.degradation_plans import MakePlan, drawn_plans, load_pipeline, replayed_plan
-from realciao.errors import UserError
+from realciao.degradation_plans import MakePlan, drawn_plans, load_pipeline, replayed_plan, user_error
 from realciao.files import atomic_write
 from realciao.image import from_float, read_rgb, write_image
 
@@ -24,11 +23,9 @@ def run(args: argparse.Namespace) -> int:
 
     def degrade(number: int, source: Path) -> None:
         image = read_rgb(source)
-        try:
+        with user_error(source):
             plan = make_plan(number, image.shape[:2])
             lq = apply(plan, image)
-        except RecipeError as error:
-            raise UserError(f"{source}: {error}") from error
         write_image(jobs[source], from_float(lq, np.uint8))
         atomic_write(jobs[source].with_suffix(".json"), json.dumps(plan, indent=1) + "\n")
 

@@ -5,10 +5,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from degradations import RecipeError
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.degradation_plans import load_pipeline
+from realciao.degradation_plans import load_pipeline, user_error
 from realciao.degradation_plots import draw_histograms, draw_severity
 from realciao.degradation_stats import CROP_PX, Row, measure_image, middle, summarise
 from realciao.errors import UserError
@@ -33,11 +32,9 @@ def run(args: argparse.Namespace) -> int:
 
     def measure(number: int, source: Path) -> None:
         image = middle(read_rgb(source))
-        try:
-            numbers = range(number, draws * len(sources), len(sources))
+        numbers = range(number, draws * len(sources), len(sources))
+        with user_error(source):
             rows.extend(measure_image(pipeline, source.name, image, scales, args.seed, numbers))
-        except RecipeError as error:
-            raise UserError(f"{source}: {error}") from error
 
     failed = each_image(sources, measure)
     if not rows:

@@ -1,13 +1,12 @@
 """`degrade.py --extract_noise`: cuts patches of nothing but noise out of photos, for the recipes' NoisePool."""
 
 import argparse
-import sys
 from collections.abc import Iterator
-from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,26 +37,22 @@ def extract_noise(args: argparse.Namespace) -> int:
     jobs = mirror(args.input, args.output, lambda source: f"{source.stem}.png")
     if not args.overwrite:
         refuse_existing(sorted(args.output.rglob("*.png")))
-    patches, photos, failed = 0, 0, 0
-    with closing(ProgressLine(len(jobs))) as line:
-        for number, job in enumerate(jobs):
-            try:
-                photo = from_float(read_rgb(job.source), np.uint8)
-                found = list(flat_patches(photo, args.patch_px, args.max_variance, args.min_mean))
-                for top, left, patch in found:
-                    write_image(job.target.with_name(f"{job.target.stem}_{top}_{left}.png"), patch)
-                patches, photos = patches + len(found), photos + bool(found)
-                line.show(number + 1, job.source.name)
-            except UserError as error:
-                failed += 1
-                line.close()
-                print(f"error: {error}", file=sys.stderr)
-    if not patches:
+    found: list[int] = []
+
+    def extract(number: int, source: Path) -> None:
+        photo, target = from_float(read_rgb(source), np.uint8), jobs[number].target
+        patches = list(flat_patches(photo, args.patch_px, args.max_variance, args.min_mean))
+        for top, left, patch in patches:
+            write_image(target.with_name(f"{target.stem}_{top}_{left}.png"), patch)
+        found.append(len(patches))
+
+    failed = each_image([job.source for job in jobs], extract)
+    if not any(found):
         raise UserError(
             f"{args.input}: no flat place of {args.patch_px}x{args.patch_px} with noise in it in {len(jobs) - failed} images; "
             "take photos with sky, walls or defocused ground, or try a smaller --patch_px or a higher --max_variance"
         )
-    print(f"{patches} patches from {photos} of {len(jobs)} images in {args.output}")
+    print(f"{sum(found)} patches from {np.count_nonzero(found)} of {len(jobs)} images in {args.output}")
     return 1 if failed else 0
 
 
@@ -71,9 +66,11 @@ def flat_patches(
     """
     import numpy as np
 
+    from degradations.pixels import LUMA
+
     for top in range(0, photo.shape[0] - patch_px + 1, patch_px):
         for left in range(0, photo.shape[1] - patch_px + 1, patch_px):
             patch = photo[top : top + patch_px, left : left + patch_px]
-            luma = patch @ np.array([0.299, 0.587, 0.114])
+            luma = patch @ np.array(LUMA)
             if np.ptp(patch, (0, 1)).any() and luma.var() < max_variance and luma.mean() > min_mean:
                 yield top, left, patch

@@ -14,7 +14,7 @@ from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
 from realciao.image import read_photo, read_size
 from realciao.inference import Upscaler
-from realciao.measuring.memory import high_water_mib
+from realciao.measuring.usage import peak_gib
 from realciao.photo_writer import Subsampling, check_writable, write_photo
 from realciao.pixels import AnyImage
 from realciao.sizes import Roi, SizeError, SizeRequest
@@ -102,7 +102,7 @@ def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Any) -> dict[str, A
         "output": str(job.target),
         "input_size": [photo.image.shape[1], photo.image.shape[0]],
         "output_size": [bands.shape[1], bands.shape[0]],
-        "peak_memory_mib": round(high_water_mib(upscaler.device)),
+        "peak_memory_mib": round(1024 * peak_gib(upscaler.device)),
         "device": str(upscaler.device),
         "warnings": notes,
     }

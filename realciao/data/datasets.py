@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
@@ -37,6 +38,11 @@ class TrainSet(ABC, Dataset[TrainBatch]):
     def skipped(self) -> int:
         """Files given up so far because they could not be read."""
 
+    @property
+    def targets(self) -> list[Path]:
+        """The files of the images to learn, for a look at them before a run; none where they are no files."""
+        return []
+
 
 class ValSet(ABC):
     """A validation set: item i is the same each time."""
@@ -44,6 +50,11 @@ class ValSet(ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Items, those included whose file turns out to be broken."""
+
+    @property
+    def targets(self) -> list[Path]:
+        """The files of the images that it judges by; none where they are no files."""
+        return []
 
     @abstractmethod
     def __getitem__(self, index: int) -> EvalItem:

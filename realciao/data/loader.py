@@ -16,8 +16,8 @@ from realciao.data.datasets import SampleIndex, TrainSet
 class TrainSampler(Sampler[list[SampleIndex]]):
     """The indices of one process's share of each global batch.
 
-    Step t of the run uses `batch_size * world_size` draws in a row; process `rank` takes the run of `batch_size` of
-    them that starts at `rank * batch_size`.
+    Step t of the run uses `accum_iter * batch_size * world_size` draws in a row, in `accum_iter` batches of
+    `batch_size * world_size`; of each, process `rank` takes the run of `batch_size` that starts at `rank * batch_size`.
 
     Args:
         batch_size: samples per process and step.
@@ -26,10 +26,18 @@ class TrainSampler(Sampler[list[SampleIndex]]):
         num_steps: steps to yield; None is endless.
         rank: of this process.
         world_size: number of processes.
+        accum_iter: batches of a step.
     """
 
     def __init__(
-        self, batch_size: int, first_draw: int, first_step: int, num_steps: int | None, rank: int, world_size: int
+        self,
+        batch_size: int,
+        first_draw: int,
+        first_step: int,
+        num_steps: int | None,
+        rank: int,
+        world_size: int,
+        accum_iter: int = 1,
     ) -> None:
         self.batch_size = batch_size
         self.first_draw = first_draw
@@ -37,11 +45,13 @@ class TrainSampler(Sampler[list[SampleIndex]]):
         self.num_steps = num_steps
         self.rank = rank
         self.world_size = world_size
+        self.accum_iter = accum_iter
 
     def __iter__(self) -> Iterator[list[SampleIndex]]:
         for done in itertools.count() if self.num_steps is None else range(self.num_steps):
-            start = self.first_draw + (done * self.world_size + self.rank) * self.batch_size
-            yield [SampleIndex(draw, self.first_step + done) for draw in range(start, start + self.batch_size)]
+            for part in range(done * self.accum_iter, (done + 1) * self.accum_iter):
+                start = self.first_draw + (part * self.world_size + self.rank) * self.batch_size
+                yield [SampleIndex(draw, self.first_step + done) for draw in range(start, start + self.batch_size)]
 
 
 def build_train_loader(
@@ -54,6 +64,7 @@ def build_train_loader(
     num_steps: int | None = None,
     rank: int = 0,
     world_size: int = 1,
+    accum_iter: int = 1,
 ) -> "DataLoader[TrainBatch]":
     """Batches of a training set for one process, see TrainSampler; iterate it once, do not shard it again.
 
@@ -61,7 +72,7 @@ def build_train_loader(
     """
     if num_workers:
         cv2.setNumThreads(0)  # a forked worker deadlocks on the thread pool that its parent has used
-    sampler = TrainSampler(batch_size, first_draw, first_step, num_steps, rank, world_size)
+    sampler = TrainSampler(batch_size, first_draw, first_step, num_steps, rank, world_size, accum_iter)
     return DataLoader(
         dataset,
         batch_sampler=cast("Sampler[list[int]]", sampler),  # torch's annotation knows integer indices only
@@ -73,6 +84,11 @@ def build_train_loader(
 
 
 def _init_worker(worker: int) -> None:
-    """Leaves parallelism to the workers (torch sees to its own threads) and Ctrl-C to the main process."""
+    """Leaves parallelism to the workers (torch sees to its own threads) and signals to the main process.
+
+    A terminal and a scheduler send theirs to all processes of a job; the main process needs its workers to end the step.
+    """
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

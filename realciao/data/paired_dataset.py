@@ -1,5 +1,7 @@
 """Training pairs from real LQ and GT images, such as RealSR's and DRealSR's."""
 
+from pathlib import Path
+
 from realciao.batch import TrainBatch
 from realciao.data.datasets import Count, Positive, SampleIndex, TrainSet
 from realciao.data.image_store import ImageStore
@@ -69,6 +71,10 @@ class PairedDataset(TrainSet):
     @property
     def skipped(self) -> int:
         return self._store.skipped
+
+    @property
+    def targets(self) -> list[Path]:
+        return [entry[-1] for entry in self._store.entries]
 
     def __getitem__(self, index: SampleIndex) -> TrainBatch:
         rng = stream(self.seed, index.draw)

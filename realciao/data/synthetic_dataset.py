@@ -1,5 +1,6 @@
 """Training pairs synthesised on the fly: crop a photo, degrade it at a random scale, ask for HR pixels."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -85,6 +86,10 @@ class SyntheticDataset(TrainSet):
     @property
     def skipped(self) -> int:
         return self._store.skipped
+
+    @property
+    def targets(self) -> list[Path]:
+        return [entry[-1] for entry in self._store.entries]
 
     def __getitem__(self, index: SampleIndex) -> TrainBatch:
         rng = stream(self.seed, index.draw)

@@ -1,6 +1,7 @@
 """Validation sets: pairs synthesised from photos, real pairs, and real photos without ground truth."""
 
 import contextlib
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -53,6 +54,10 @@ class SyntheticValSet(ValSet):
     def __len__(self) -> int:
         return len(self.paths) * len(self.scales)
 
+    @property
+    def targets(self) -> list[Path]:
+        return self.paths
+
     def __getitem__(self, index: int) -> EvalItem:
         photo, scale_index = divmod(index, len(self.scales))
         scale = self.scales[scale_index]
@@ -98,6 +103,10 @@ class PairedValSet(ValSet):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def targets(self) -> list[Path]:
+        return [gt for _, gt in self.pairs]
+
     def __getitem__(self, index: int) -> EvalItem:
         lq, gt = (read_rgb(path) for path in self.pairs[index])
         return EvalItem(name=self.names[index], lq=lq, size=(gt.shape[0], gt.shape[1]), gt=gt)
@@ -128,6 +137,10 @@ class ImageFolder(ValSet):
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def targets(self) -> list[Path]:
+        return self.paths
 
     def __getitem__(self, index: int) -> EvalItem:
         lq = read_rgb(self.paths[index])

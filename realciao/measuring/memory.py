@@ -43,26 +43,21 @@ def _measure(prepare: Callable[..., tuple[Callable[[], object], str]], args: tup
         call()
         torch.accelerator.synchronize()
         return torch.accelerator.max_memory_allocated() - before
-    with contextlib.suppress(
-        OSError, AttributeError
-    ):  # elsewhere than on Linux with glibc, the preparation's peak counts
-        ctypes.CDLL(None).malloc_trim(0)  # what the preparation has freed is not there for the call
-        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
-    before = peak_rss_bytes()
+    forget_peak_rss()
+    before = peak_rss()
     call()
-    return peak_rss_bytes() - before
+    return peak_rss() - before
 
 
-def high_water_mib(device: Any) -> float:
-    """The most memory, in MiB, that the process has had so far: of a CUDA device what torch allocated there, else resident."""
-    import torch
+def forget_peak_rss() -> None:
+    """Lets `peak_rss` count from here; elsewhere than on Linux with glibc what was before counts on."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # what has been freed is not there for what comes
+        Path("/proc/self/clear_refs").write_text("5")
 
-    on_gpu = torch.device(device).type == "cuda"
-    return (torch.cuda.max_memory_allocated(device) if on_gpu else peak_rss_bytes()) / 2**20
 
-
-def peak_rss_bytes() -> int:
-    """The process's largest resident size so far; 0 where the system does not tell.
+def peak_rss() -> int:
+    """The process's largest resident size so far, in bytes.
 
     Not getrusage's on Linux, because a process started from a larger one reports the larger one's.
     """

@@ -19,6 +19,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from realciao.errors import UserError
+from realciao.metrics.metric import MetricUnavailable
+from realciao.metrics.pyiqa_loading import online
 
 FEATURES = 36
 DOWNLOAD_TIMEOUT_S = 10.0
@@ -58,7 +60,8 @@ def brisque_vectors(folder: Path | None) -> tuple[SupportVectors, str]:
         folder: searched for libsvm's `allmodel`, then for pyiqa's `brisque_svm_weights.pth`.
 
     Raises:
-        UserError: a file is damaged, or none is found and none can be downloaded.
+        UserError: a file is damaged.
+        MetricUnavailable: none is found and none can be downloaded.
     """
     if folder and (_existing(folder) / "allmodel").is_file():
         return read_libsvm(folder / "allmodel"), "allmodel"
@@ -105,13 +108,18 @@ def _pyiqa_file(folder: Path | None) -> Path:
     from pyiqa.archs.brisque_arch import default_model_urls
     from pyiqa.utils.download_util import DEFAULT_CACHE_DIR, load_file_from_url
 
+    cached = Path(DEFAULT_CACHE_DIR, BRISQUE_PTH)
+    if cached.is_file():
+        return cached
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)  # pyiqa sets none: a silent network would hold the user for minutes
     try:
+        if not online():
+            raise OSError("there is no network")
         return Path(load_file_from_url(default_model_urls["url"]))
     except (OSError, http.client.HTTPException) as error:
         where = f"{folder} or {DEFAULT_CACHE_DIR}" if folder else DEFAULT_CACHE_DIR
-        raise UserError(
+        raise MetricUnavailable(
             f"{BRISQUE_PTH} is not in {where} and cannot be downloaded ({error}); put it there, or "
             "name a folder with UT Austin's `allmodel` (github.com/utlive/BRISQUE) by --iqa_params"
         ) from error

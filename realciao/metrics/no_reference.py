@@ -6,44 +6,14 @@ differ by more than that, so compare only what one implementation measured.
 """
 
 import tempfile
-import warnings
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import scipy.io
 import torch
-from jaxtyping import UInt8
 
-from realciao.image import to_float, to_tensor
 from realciao.metrics.iqa_params import brisque_vectors, niqe_gaussian
-from realciao.metrics.metric import Metric
+from realciao.metrics.pyiqa_metric import PyiqaMetric
 from realciao.registry import METRIC_REGISTRY
-
-# how pyiqa's NIQE and BRISQUE fail on a flat image
-NO_DETAIL = (torch.linalg.LinAlgError, AssertionError)  # pyright: ignore[reportPrivateImportUsage]  (a documented name)
-
-
-class PyiqaMetric(Metric):
-    """A no-reference metric of pyiqa's, under its name in lower case there."""
-
-    lower_better = True
-    needs_gt = False
-
-    def __init__(self, note: str, **options: Any) -> None:
-        import pyiqa
-
-        self.model = pyiqa.create_metric(self.name, device=torch.device("cpu"), **options)
-        self.implementation = f"pyiqa {pyiqa.__version__} {self.name} ({note})"
-
-    def measure(self, pred: UInt8[np.ndarray, "h w 3"], gt: UInt8[np.ndarray, "h w 3"] | None) -> float:
-        image = to_tensor(to_float(pred))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r"cov\(\)")  # NIQE from one block, which `sound` tells of
-            try:
-                return self.model(image).item()
-            except NO_DETAIL:
-                return float("nan")
 
 
 @METRIC_REGISTRY.register()
@@ -56,6 +26,8 @@ class NIQE(PyiqaMetric):
         iqa_params: folder with UT Austin's niqe_modelparameters.mat; BasicSR's wheel holds the same figures.
     """
 
+    lower_better = True
+    score_range = "0, ~100"
     smallest_px = 96
     smallest_sound_px = 192
 
@@ -75,6 +47,8 @@ class BRISQUE(PyiqaMetric):
         iqa_params: folder with UT Austin's `allmodel`, or with pyiqa's brisque_svm_weights.pth.
     """
 
+    lower_better = True
+    score_range = "~0, ~150"
     smallest_px = 7
 
     def __init__(self, iqa_params: str | Path | None = None) -> None:
@@ -89,6 +63,8 @@ class BRISQUE(PyiqaMetric):
 class PIQE(PyiqaMetric):
     """Share of distorted blocks of 16 px (Venkatanath 2015): 0 (good) to 100, where blurred upscaling saturates."""
 
+    lower_better = True
+    score_range = "0, 100"
     smallest_px = 8
 
     def __init__(self) -> None:

@@ -52,6 +52,7 @@ class BasicSRMetric(Metric):
 class PSNR(BasicSRMetric):
     """Peak signal-to-noise ratio on RGB in dB; infinite for equal images."""
 
+    score_range = "0, inf"
     calculate = staticmethod(calculate_psnr)
 
 
@@ -66,6 +67,7 @@ class PSNR_Y(PSNR):  # noqa: N801  (the name that the command line shows in lowe
 class SSIM(BasicSRMetric):
     """Structural similarity, the mean over R, G and B; 1 for equal images."""
 
+    score_range = "-1, 1"
     calculate = staticmethod(calculate_ssim)
     window_px = 11
 

@@ -5,12 +5,11 @@ every chunk, as in the released code. All ways run in one process, in turns, and
 """
 
 import argparse
-import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from realciao.errors import UserError
-from realciao.measuring.arguments import natural
+from realciao.measuring.arguments import at_least, natural
 
 if TYPE_CHECKING:
     from realciao.measuring.report import Table
@@ -30,7 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=ENCODERS,
         help="default: all; scaling and training take the first",
     )
-    add("--sizes", nargs="+", type=_edge, default=[48, 96, 192], metavar="PX", help="edges of the LR image, 8 at least")
+    add(
+        "--sizes",
+        nargs="+",
+        type=at_least(8),
+        default=[48, 96, 192],
+        metavar="PX",
+        help="edges of the LR image, 8 at least",
+    )
     add("--scales", nargs="+", type=natural, default=[2, 4, 8], metavar="S")
     every = "time only so many chunks of the plain form too, and extrapolate (default: all)"
     add("--plain_chunks", type=natural, metavar="N", help=every)
@@ -48,29 +54,15 @@ def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterat
     """Measures part by part."""
     import torch
 
+    from realciao.measuring.parts import run_parts
+
     try:
         torch.zeros(1, device=args.device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"--device {args.device}: cannot be used ({str(error).partition('. ')[0]})") from error
     torch.set_num_threads(args.threads)
     args.clock = args.clock or ("cpu" if args.threads == 1 and args.device == "cpu" else "wall")
-    parts = {name: importlib.import_module(f"{__name__}.{name}") for name in args.parts}
-    total = sum(part.cost(args) for part in parts.values())
-    spent = 0.0
-
-    def count(cost: float, text: str) -> None:
-        nonlocal spent
-        spent += cost
-        done(min(1.0, spent / total), text)
-
-    for part in parts.values():
-        yield from part.tables(args, count)
-
-
-def _edge(text: str) -> int:
-    if int(text) < 8:
-        raise argparse.ArgumentTypeError(f"must be 8 or more, got {text}")
-    return int(text)
+    yield from run_parts(__name__, args, done)
 
 
 def _megapixels(text: str) -> float:

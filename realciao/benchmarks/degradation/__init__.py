@@ -5,11 +5,10 @@ median of the rounds. Real-ESRGAN's own is BasicSR's code on the CPU; it was mad
 """
 
 import argparse
-import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from realciao.measuring.arguments import natural
+from realciao.measuring.arguments import at_least, natural
 
 if TYPE_CHECKING:
     from realciao.measuring.report import Table
@@ -21,7 +20,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the benchmark's options."""
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=PARTS, help="default: all")
-    add("--sizes", nargs="+", type=_edge, default=[400, 256], metavar="PX", help="edges of the HR crops, 32 at least")
+    add(
+        "--sizes",
+        nargs="+",
+        type=at_least(32),
+        default=[400, 256],
+        metavar="PX",
+        help="edges of the HR crops, 32 at least",
+    )
     add("--recipes", nargs="+", default=["realesrgan", "bsrgan"], metavar="NAME", help="default: %(default)s")
     add(
         "--images", nargs="+", default=["builtin"], metavar="FOLDER", help="photos to degrade (default: scikit-image's)"
@@ -39,21 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterator[Table]":
     """Measures part by part."""
+    from realciao.measuring.parts import run_parts
+
     args.clock = args.clock or ("cpu" if args.threads == 1 else "wall")
-    parts = {name: importlib.import_module(f"{__name__}.{name}") for name in args.parts}
-    total = sum(part.cost(args) for part in parts.values())
-    spent = 0.0
-
-    def count(cost: float, text: str) -> None:
-        nonlocal spent
-        spent += cost
-        done(min(1.0, spent / total), text)
-
-    for part in parts.values():
-        yield from part.tables(args, count)
-
-
-def _edge(text: str) -> int:
-    if int(text) < 32:
-        raise argparse.ArgumentTypeError(f"must be 32 or more, got {text}")
-    return int(text)
+    yield from run_parts(__name__, args, done)

@@ -84,9 +84,9 @@ def computed_loss(loading: float, training: float, workers: int, cores: int) -> 
 
 def _turn(stage_run: StageRun, batches: Iterator[Any], steps: int, meter: Any) -> Laps:
     for batch in islice(batches, SETTLING_STEPS):
-        stage_run.step(batch, 0)
+        stage_run.step([batch], 0)
     laps = Laps(meter)
     with laps.lap("whole"):
         for batch in islice(batches, steps):
-            stage_run.step(batch, 0)
+            stage_run.step([batch], 0)
     return laps

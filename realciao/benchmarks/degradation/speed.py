@@ -2,13 +2,13 @@
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import cv2
 import torch
 
-import degradations
+from degradations.errors import suggest
 from degradations.pipeline import recipe_names
 from realciao.benchmarks.degradation import bsrgan, ways
 from realciao.benchmarks.degradation.crops import hr_crops
@@ -54,17 +54,17 @@ def cost(args: argparse.Namespace) -> float:
 
 def tables(args: argparse.Namespace, done: Done) -> Iterator[Table]:
     """Per edge, the images a second and how BSRGAN's were computed; at the end the targets."""
+    _check_recipes(args.recipes)
     torch.set_num_threads(args.threads)
     cv2.setNumThreads(args.threads)
     reached: list[dict[str, Figure]] = []
     for edge in args.sizes:
         laps = _measure(args, edge, done)
         rows = _rows(args, edge, laps)
-        note = NOTE + "".join(f" {text}" for text in _left_out(args))
         title = (
             f"Images a second, x{ways.SCALE}, crops of {edge}, threads: {args.threads} (ratios of {args.clock} seconds)"
         )
-        yield Table("speed", title, rows, note)
+        yield Table("speed", title, rows, NOTE)
         yield Table(
             "speed", f"Milliseconds of an image by BSRGAN's own, {edge}", _steps(args, laps[BSRGAN]), DERIVATION
         )
@@ -74,38 +74,27 @@ def tables(args: argparse.Namespace, done: Done) -> Iterator[Table]:
         yield Table("speed", "Targets", judged)
 
 
-def _recipes(args: argparse.Namespace) -> list[str]:
-    there = [recipe for recipe in args.recipes if recipe in recipe_names()]
-    if not there:
-        raise UserError(f"--recipes: there are {', '.join(recipe_names())}")
-    return there
-
-
-def _left_out(args: argparse.Namespace) -> Iterator[str]:
-    for recipe in args.recipes:
-        if recipe not in recipe_names():
-            yield f"Left out: the recipe {recipe}, which this version does not have."
-    if not hasattr(degradations, "apply_batch"):
-        yield "Left out: torch, as this version has no degradations.apply_batch."
+def _check_recipes(names: Sequence[str]) -> None:
+    for name in names:
+        if name not in recipe_names():
+            raise UserError(f"--recipes: no recipe is called '{name}'{suggest(name, recipe_names())}")
 
 
 def _costs(args: argparse.Namespace, edge: int) -> dict[str, float]:
     mega = edge**2 * 1e-6
     costs = {REAL_ESRGAN: 50 * args.batch * mega, BSRGAN: 15 * mega + 0.2}
-    for recipe in _recipes(args):
+    for recipe in args.recipes:
         costs[f"OpenCV {recipe}"] = args.batch * mega
-        if hasattr(degradations, "apply_batch"):
-            costs[f"torch {recipe}"] = 2 * args.batch * mega
+        costs[f"torch {recipe}"] = 2 * args.batch * mega
     return costs
 
 
 def _measure(args: argparse.Namespace, edge: int, done: Done) -> dict[str, list[Laps]]:
     crops, meter = hr_crops(args.images, edge, args.batch), clock(torch.device("cpu"))
     makers: dict[str, Callable[..., ways.Turn]] = {REAL_ESRGAN: ways.real_esrgan, BSRGAN: ways.bsrgan_steps}
-    for recipe in _recipes(args):
+    for recipe in args.recipes:
         makers[f"OpenCV {recipe}"] = partial(ways.opencv, recipe)
-        if hasattr(degradations, "apply_batch"):
-            makers[f"torch {recipe}"] = partial(ways.batched, recipe)
+        makers[f"torch {recipe}"] = partial(ways.batched, recipe)
     for make in makers.values():  # what is done once for all
         make(crops[:1], meter)()
     costs = _costs(args, edge)

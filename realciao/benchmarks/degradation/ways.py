@@ -36,7 +36,7 @@ def opencv(recipe: str, crops: Sequence[Image], meter: Meter) -> Turn:
 
 
 def batched(recipe: str, crops: Sequence[Image], meter: Meter) -> Turn:
-    """The same plans for all crops as one batch of tensors; there must be `degradations.apply_batch`."""
+    """The same plans for all crops as one batch of tensors."""
     pipeline, draws, batch = degradations.build_pipeline(recipe), count(), _tensor(crops)
 
     def turn() -> Laps:
@@ -44,7 +44,7 @@ def batched(recipe: str, crops: Sequence[Image], meter: Meter) -> Turn:
         with laps.lap("whole"):
             rngs = [np.random.default_rng(draw) for _, draw in zip(crops, draws, strict=False)]
             plans = [pipeline.sample(rng, crops[0].shape[:2], SCALE) for rng in rngs]
-            degradations.apply_batch(plans, batch)  # pyright: ignore[reportAttributeAccessIssue]
+            degradations.apply_batch(plans, batch)
         return laps
 
     return turn

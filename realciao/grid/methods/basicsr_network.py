@@ -1,0 +1,110 @@
+"""Networks of one scale, and a resize to the scale that is wanted: how Real-ESRGAN, BSRGAN and RealSR reach any scale."""
+
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from realciao.archs.state import load_tensors
+from realciao.checkpoint import read_state_dict
+from realciao.grid.data_sets import Item, file_digest
+from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
+from realciao.image import to_array, to_tensor
+from realciao.inference import choose_device
+from realciao.registry import ARCH_REGISTRY, build
+from realciao.tiling import split_axis
+
+TILE_PX, HALO_PX = 192, 16
+FILTERS = {"lanczos": cv2.INTER_LANCZOS4, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
+RENAMED = (
+    # ESRGAN's RRDBNet, which BSRGAN and RealSR kept, is older than BasicSR's
+    (r"RRDB_trunk\.(\d+)\.RDB([123])\.", r"body.\1.rdb\2."),
+    (r"trunk_conv\.", "conv_body."),
+    (r"upconv([12])\.", r"conv_up\1."),
+    (r"HRconv\.", "conv_hr."),
+)
+
+
+@METHOD_REGISTRY.register()
+class BasicSR(Method):
+    """A network of BasicSR's registry at its own scale, then a resize to the wanted size.
+
+    Args:
+        network: its spec, e.g. {type: RRDBNet, num_in_ch: 3, num_out_ch: 3} for Real-ESRGAN x4plus, BSRGAN and RealSR.
+        path: its weights, .pth or .safetensors, read without unpickling anything but tensors.
+        scale: what the network enlarges by.
+        resize: the filter of the resize that follows, OpenCV's; Real-ESRGAN takes lanczos.
+        repeat: run the network again on its own 8-bit result as long as that is smaller than wanted.
+    """
+
+    def __init__(
+        self,
+        network: dict[str, Any],
+        path: str,
+        scale: int = 4,
+        resize: Literal["lanczos", "bicubic", "area"] = "lanczos",
+        repeat: bool = False,
+    ) -> None:
+        self.network = network
+        self.path = Path(path)
+        self.scale = scale
+        self.resize = resize
+        self.repeat = repeat
+        self.device = "auto"
+        self._net: nn.Module | None = None
+
+    @property
+    def default_name(self) -> str:
+        return self.path.stem
+
+    def problem(self) -> str:
+        return "" if self.path.is_file() else f"no weights: {self.path}"
+
+    def identity(self, item: Item) -> str:
+        return f"{file_digest(self.path)} {self.network} x{self.scale} {self.resize} repeat {self.repeat} 1"
+
+    def to(self, device: str) -> None:
+        self.device = device
+
+    def build(self) -> nn.Module:
+        """The network with its weights, or with random ones where there are none."""
+        net: nn.Module = build(ARCH_REGISTRY, self.network, "network")
+        if not self.problem():
+            load_tensors(net, {_new_name(name): t for name, t in read_state_dict(self.path).items()})
+        return net.eval()
+
+    @torch.inference_mode()
+    def upscale(self, item: Item, lq: Picture, size: tuple[int, int]) -> Picture:
+        if self._net is None:
+            self._net = self.build().to(choose_device(self.device))
+        image = self._enlarge(self._net, lq)
+        while self.repeat and image.shape[0] < size[0]:
+            image = self._enlarge(self._net, np.rint(image * 255) / np.float32(255))
+        if image.shape[:2] == size:
+            return image
+        return cv2.resize(image, size[::-1], interpolation=FILTERS[self.resize]).clip(0, 1)
+
+    def _enlarge(self, net: nn.Module, image: Picture) -> Picture:
+        """One pass of the network, tile by tile."""
+        height, width = image.shape[:2]
+        device = next(net.parameters()).device
+        result = np.empty((height * self.scale, width * self.scale, 3), np.float32)
+        columns = list(split_axis(width, width * self.scale, TILE_PX, HALO_PX, 1, (0, width)))
+        for rows in split_axis(height, height * self.scale, TILE_PX, HALO_PX, 1, (0, height)):
+            for cols in columns:
+                tile = np.ascontiguousarray(image[rows.begin : rows.end, cols.begin : cols.end])
+                large = to_array(net(to_tensor(tile).to(device)))
+                top, left = rows.out_begin - rows.begin * self.scale, cols.out_begin - cols.begin * self.scale
+                window = result[rows.out_begin : rows.out_end, cols.out_begin : cols.out_end]
+                window[:] = large[top : top + window.shape[0], left : left + window.shape[1]]
+        return result.clip(0, 1)
+
+
+def _new_name(name: str) -> str:
+    for theirs, ours in RENAMED:
+        name = re.sub(rf"^{theirs}", ours, name)
+    return name

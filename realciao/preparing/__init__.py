@@ -1,0 +1,1 @@
+"""Data sets before training: cut, packed, and looked through."""

@@ -1,0 +1,235 @@
+"""Methods x data sets x scales: protocols, resuming, sharing, and what goes wrong."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+from tiny_grid import tiny_grid, write_pictures
+
+from realciao.errors import OptionError
+from realciao.grid.cells import make_cells
+from realciao.grid.methods.bicubic import Bicubic
+from realciao.grid.report import to_csv, to_json, to_markdown
+from realciao.grid.results import Results
+from realciao.grid.runner import Runner
+from realciao.matlab_resize import resize_levels
+
+SET5 = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "test" / "Set5"
+
+
+def done(runner: Runner) -> Results:
+    results = runner.run()
+    assert results is not None
+    return results
+
+
+def levels(path: Path) -> np.ndarray:
+    return cv2.imread(str(path))[..., ::-1].copy()
+
+
+def everything(results: Results) -> tuple[str, str, str]:
+    cells = make_cells(results)
+    return to_csv(results), repr(to_json(results, cells, [])), to_markdown(results, cells, [])
+
+
+def test_lr_images_are_made_cropped_and_compared_by_the_stated_protocol(tmp_path: Path):
+    results = done(tiny_grid(tmp_path))
+    assert results.complete
+    for scale in (2, 2.5):
+        for row in results.rows["bicubic", "made", scale]:
+            gt = levels(tmp_path / "gt" / f"{row.image}.png")
+            small = tuple(int(n / scale) for n in gt.shape[:2])
+            large = tuple(round(n * scale) for n in small)
+            gt = gt[: large[0], : large[1]]
+            sr = resize_levels(resize_levels(gt, small), large, "final")  # type: ignore[arg-type]
+            border = 2 if scale == 2 else 3  # the scale, rounded up
+            inner = (slice(border, -border), slice(border, -border))
+            assert row.scores["psnr"] == pytest.approx(peak_signal_noise_ratio(gt[inner], sr[inner]), abs=1e-6)
+            assert (row.height, row.width) == large
+
+
+@pytest.mark.skipif(not SET5.is_dir(), reason=f"Set5 is not in {SET5}")
+def test_bicubic_on_set5_has_the_known_table(tmp_path: Path):
+    known = {2: (33.682, 31.800), 3: (30.405, 28.626), 4: (28.431, 26.696), 6: (25.930, 24.246), 8: (24.398, 22.740)}
+    made = {"name": "Set5", "dataroot_gt": str(SET5 / "HR")}
+    released = {
+        "name": "released",
+        "dataroot_gt": str(SET5 / "HR"),
+        "dataroot_lq": str(SET5 / "LR_bicubic" / "X{scale}"),
+        "filename_tmpl_lq": "{}x{scale}",
+        "scales": [2, 3, 4],
+    }
+    results = done(tiny_grid(tmp_path, data=[made, released], scales=list(known), metrics=["psnr_y", "psnr"]))
+    means = {(c.data, c.scale, c.metric): c.interval.mean for c in make_cells(results) if c.interval}
+    for scale, (y, rgb) in known.items():
+        assert means["Set5", scale, "psnr_y"] == pytest.approx(y, abs=0.01)
+        assert means["Set5", scale, "psnr"] == pytest.approx(rgb, abs=0.01)
+    for scale in (2, 3, 4):  # what is made is what was released
+        assert means["released", scale, "psnr_y"] == means["Set5", scale, "psnr_y"]
+
+
+@pytest.mark.parametrize(("border", "expected"), [("scale", 3), ("div2k", 9), (5, 5)])
+def test_the_border_follows_the_scale_or_div2ks_rule(tmp_path: Path, border: object, expected: int):
+    data = [{"name": "made", "dataroot_gt": str(tmp_path / "gt"), "border": border}]
+    runner = tiny_grid(tmp_path, data=data, scales=[2.5])
+    assert {item.border for item in runner.results.sources[0].items} == {expected}
+    assert f"crop_border={expected}" in runner.results.metrics.made(expected)[0].implementation
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 4])
+def test_interrupted_anywhere_and_run_again_the_table_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_after: int
+):
+    whole = everything(done(tiny_grid(tmp_path / "whole")))
+    upscale, calls = Bicubic.upscale, []
+
+    def counted(self: Bicubic, *args: Any) -> Any:
+        if len(calls) == stop_after:
+            calls.append("stopped")
+            raise KeyboardInterrupt
+        calls.append("done")
+        return upscale(self, *args)
+
+    monkeypatch.setattr(Bicubic, "upscale", counted)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_grid(tmp_path / "stopped").run()
+    again = everything(done(tiny_grid(tmp_path / "stopped")))
+    assert again == whole
+    assert calls.count("done") == 6  # nothing is done twice
+
+
+def test_what_is_on_record_is_not_computed_again_until_an_image_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = done(tiny_grid(tmp_path))
+    done_again: list[str] = []
+    upscale = Bicubic.upscale
+
+    def noted(self: Bicubic, item: Any, *args: Any) -> Any:
+        done_again.append(item.name)
+        return upscale(self, item, *args)
+
+    monkeypatch.setattr(Bicubic, "upscale", noted)
+    more = done(tiny_grid(tmp_path, metrics=["psnr", "psnr_y", "ssim"]))
+    assert done_again == []  # a new metric is measured on the images that are there
+    assert {"psnr", "psnr_y", "ssim"} == more.rows["bicubic", "made", 2][0].scores.keys()
+    runner = tiny_grid(tmp_path)
+    write_pictures(tmp_path / "gt", {"a": (24, 32)})
+    changed = done(runner)
+    assert done_again == ["a", "a"]
+    assert [s.checksum for s in changed.sources] != [s.checksum for s in first.sources]
+
+
+def test_a_result_that_was_tampered_with_is_made_again(tmp_path: Path):
+    first = everything(done(tiny_grid(tmp_path)))
+    for record in (tmp_path / "out" / "tiny" / "cache").rglob("*.json"):
+        record.write_text(record.read_text().replace('"scores"', '"others"'))
+    for image in (tmp_path / "out" / "tiny" / "images").rglob("a.png"):
+        image.write_bytes((tmp_path / "gt" / "b.png").read_bytes())
+    assert everything(done(tiny_grid(tmp_path))) == first
+
+
+def test_several_processes_share_the_work_and_the_first_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    alone = everything(done(tiny_grid(tmp_path / "alone")))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    second = tiny_grid(tmp_path / "shared")
+    item = second.results.sources[0].items[0]
+    key = second._key(second.results.methods[0], item)
+    held = second.store.lock(key, wait=False)  # the first process has this one in hand
+    assert held is not None
+    with held:
+        assert second.run() is None
+        assert second.store.read(key) == {}
+    assert len(list((tmp_path / "shared" / "out").rglob("*.png"))) == 5
+    monkeypatch.setenv("RANK", "0")
+    assert everything(done(tiny_grid(tmp_path / "shared"))) == alone
+
+
+def test_what_cannot_be_scored_is_named_and_counted_and_the_rest_goes_on(tmp_path: Path):
+    lr = write_pictures(tmp_path / "lr", {"a": (12, 15), "b": (12, 15), "sub/c": (8, 8), "lonely": (9, 9)})
+    write_pictures(tmp_path / "gt", {"forgotten": (10, 10)})
+    (lr / "b.png").write_bytes((lr / "b.png").read_bytes()[:90])
+    (tmp_path / "empty").mkdir()
+    data = [
+        {"name": "pairs", "dataroot_gt": str(tmp_path / "gt"), "dataroot_lq": str(lr)},
+        {"name": "void", "dataroot_lq": str(tmp_path / "empty")},
+        {"name": "nowhere", "dataroot_gt": "nowhere"},
+        {"name": "allowed", "dataroot_gt": "nowhere", "optional": True},
+    ]
+    results = done(tiny_grid(tmp_path, data=data, scales=[2]))
+    assert [row.image for row in results.rows["bicubic", "pairs", 2]] == ["a"]
+    problems = {failure.image: failure.problem for failure in results.failures}
+    assert problems.keys() == {f"pairs x2: {name}" for name in ("b", "sub/c", "lonely", "forgotten")}
+    assert "b.png" in problems["pairs x2: b"]
+    assert "its LR image is 8x8, which at x2 is 16x16, and its ground truth 27x33" in problems["pairs x2: sub/c"]
+    assert problems["pairs x2: lonely"] == "has no ground truth"
+    assert problems["pairs x2: forgotten"] == "has no LR image"
+    missing = {what: (problem, allowed) for what, problem, allowed in results.unavailable}
+    assert "holds no image" in missing["void x2"][0]
+    assert missing["nowhere x2"] == ("no data: nowhere is no folder", False)
+    assert missing["allowed x2"] == ("no data: nowhere is no folder", True)
+    assert not results.complete
+
+
+def test_a_missing_metric_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("realciao.metrics.pyiqa_loading.online", lambda: False)
+    results = done(tiny_grid(tmp_path, metrics=["lpips", "psnr"], scales=[2]))
+    cells = {cell.metric: cell for cell in make_cells(results)}
+    assert cells["psnr"].interval
+    assert cells["lpips"].interval is None
+    assert "alexnet-owt-7be5be79.pth is not in" in cells["lpips"].reason
+    assert not results.complete
+
+
+def test_wrong_arguments_of_a_metric_are_told_before_anything_is_done(tmp_path: Path):
+    with pytest.raises(OptionError, match=r"metrics\.0\.border: unknown key; did you mean 'crop_border'"):
+        tiny_grid(tmp_path, metrics=[{"type": "PSNR", "border": 4}]).run()
+    with pytest.raises(OptionError, match="iqa_params: no folder nowhere"):
+        tiny_grid(tmp_path, metrics=["psnr", "niqe"], iqa_params="nowhere").run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_photos_without_ground_truth_are_only_scored_by_what_needs_none(tmp_path: Path):
+    photos = write_pictures(tmp_path / "photos", {"x": (9, 11), "y": (8, 8), "z": (20, 20)})
+    data = [{"name": "photos", "dataroot_lq": str(photos), "smallest": 2}]
+    metrics = ["psnr", "lr_consistency", "scale_consistency"]
+    results = done(tiny_grid(tmp_path, data=data, scales=[2, 3], metrics=metrics))
+    assert [row.image for row in results.rows["bicubic", "photos", 3]] == ["x", "y"]
+    assert results.rows["bicubic", "photos", 2][0].scores.keys() == {"lr_consistency", "scale_consistency"}
+    assert results.rows["bicubic", "photos", 3][0].scores.keys() == {"lr_consistency"}
+    sr = {s: levels(tmp_path / "out" / "tiny" / "images" / "photos" / f"x{s}" / "bicubic" / "x.png") for s in (2, 3)}
+    judge = peak_signal_noise_ratio(sr[2], resize_levels(sr[3], sr[2].shape[:2], "final"))
+    assert results.rows["bicubic", "photos", 2][0].scores["scale_consistency"] == pytest.approx(judge)
+    reasons = {(cell.scale, cell.metric): cell.reason for cell in make_cells(results) if cell.reason}
+    assert reasons[2, "psnr"] == "no ground truth"
+    assert reasons[3, "scale_consistency"] == "no larger scale of the same LR image"
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        (
+            {"methods": [{"type": "Bicubik"}]},
+            r"options\.yml:\d+: methods\.0\.type: 'Bicubik' .* did you mean 'Bicubic'",
+        ),
+        ({"methods": ["bicubic", "bicubic"]}, r"methods\.1.*'bicubic' is taken by item 0"),
+        ({"baseline": "x"}, r"options\.yml:1: baseline: 'x' is no method; they are bicubic"),
+        ({"metrics": ["psnrr"]}, r"metrics\.0: no metric 'psnrr'; did you mean 'psnr'"),
+        ({"data": [{"name": "a"}]}, r"data\.0: needs dataroot_gt"),
+        (
+            {"data": [{"name": "a", "dataroot_gt": "b", "kernal": "pillow"}]},
+            r"kernal: unknown key; did you mean 'kernel'",
+        ),
+        ({"scales": [0]}, r"scales\.0: expected"),
+        ({"sclaes": [2]}, r"sclaes: unknown key; did you mean 'scales'"),
+    ],
+)
+def test_a_wrong_option_is_one_line_with_its_place(tmp_path: Path, changes: dict[str, Any], problem: str):
+    with pytest.raises(OptionError, match=problem):
+        tiny_grid(tmp_path, **changes)
