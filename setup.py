@@ -39,6 +39,7 @@ setup(
         "pillow>=11",
         "scikit-image>=0.25",
         "matplotlib>=3.9",
+        "tifffile>=2024.8.10",
         "accelerate>=1.15",
         "safetensors>=0.5",
         "pyyaml>=6.0",

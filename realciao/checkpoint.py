@@ -78,6 +78,25 @@ def load_weights(path: str | Path) -> nn.Module:
     return net.eval()
 
 
+def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
+    """The first network with weights between both: share 0 leaves its own, 1 gives the other's (network interpolation).
+
+    Raises:
+        UserError: different networks, or a share outside [0, 1].
+    """
+    if not 0 <= share <= 1:
+        raise UserError(f"denoise is {share}; give a number from 0 to 1")
+    if one.spec != other.spec:
+        raise UserError("denoise lies between two weights of one network; these are of different ones")
+    theirs = other.state_dict()
+    mixed = {
+        name: tensor.lerp(theirs[name], share) if tensor.is_floating_point() else tensor
+        for name, tensor in one.state_dict().items()
+    }
+    one.load_state_dict(mixed)
+    return one
+
+
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     """The tensors of a foreign checkpoint, safetensors or .pth, by name: bare, or in one of the `CONTAINERS`.
 

@@ -10,21 +10,21 @@ import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from jaxtyping import Float
+from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
 from realciao.errors import UserError
-from realciao.files import atomic_write
 from realciao.lmdb_images import find_lmdb, read_lmdb
-
-AnyImage: TypeAlias = Shaped[np.ndarray, "h w *c"]
+from realciao.metadata import Metadata, read_metadata
+from realciao.photo_writer import Bands, PhotoError, encode_png, write_photo
+from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
 
 MAX_PIXELS = 500_000_000
 """Larger images are refused before they are decoded: some tiny files unfold to more memory than a machine has."""
@@ -34,17 +34,6 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _PNG_END = b"IEND\xaeB`\x82"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_FORMAT_OF = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-}
-_DEPTHS = {"PNG": (np.uint8, np.uint16), "TIFF": (np.uint8, np.uint16, np.float32)}
-_LEVELS = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 _decoder_lock = threading.Lock()
 
 
@@ -57,10 +46,26 @@ class ImageError(UserError):
         self.problem = problem
 
 
+class Photo(NamedTuple):
+    """What a file holds."""
+
+    image: AnyImage
+    metadata: Metadata
+    """As the file says it; `Metadata.for_size` fits it to a result."""
+    warnings: tuple[str, ...] = ()
+    """What of the file is not in `image`."""
+
+
 def read_image(path: str | Path, *, allow_truncated: bool = False) -> AnyImage:
+    """The pixels of `read_photo`."""
+    return read_photo(path, allow_truncated=allow_truncated).image
+
+
+def read_photo(path: str | Path, *, allow_truncated: bool = False) -> Photo:
     """Decodes a file as it is: HW or HWC, grey | grey + alpha | RGB | RGBA, uint8 | uint16 | float32, turned upright.
 
-    Palettes become RGB(A), CMYK RGB, 1-bit grey; of several pages or frames the first counts.
+    Palettes become RGB(A), 1-bit grey; of several pages or frames the first counts. CMYK becomes sRGB, by its profile if it
+    has one; of RGB and grey the values stay as they are and the profile comes along in the metadata.
 
     Args:
         path: PNG, JPEG, WebP, TIFF or BMP, told by content and not by name.
@@ -72,14 +77,14 @@ def read_image(path: str | Path, *, allow_truncated: bool = False) -> AnyImage:
     data = read_bytes(Path(path))
     with _decoders(allow_truncated):
         try:
-            image = _decode(data, allow_truncated)
+            photo = _decode(data, allow_truncated)
         except UnidentifiedImageError as error:
             raise ImageError(path, "is no PNG, JPEG, WebP, TIFF or BMP image, or a broken one") from error
         except Exception as error:  # on broken bytes the decoders raise whatever comes to hand
             raise ImageError(path, f"cannot be decoded ({_one_line(error)})") from error
-    if image.dtype == np.float32 and not np.isfinite(image).all():
+    if photo.image.dtype == np.float32 and not np.isfinite(photo.image).all():
         raise ImageError(path, "holds values that are not finite numbers")
-    return image
+    return photo
 
 
 def read_rgb(path: str | Path, *, allow_truncated: bool = False) -> Float[np.ndarray, "h w 3"]:
@@ -118,21 +123,6 @@ def to_rgb(image: AnyImage) -> Float[np.ndarray, "h w 3"]:
     return np.ascontiguousarray(image[:, :, :3] if image.shape[2] >= 3 else np.repeat(image[:, :, :1], 3, axis=2))
 
 
-def to_float(image: AnyImage) -> Float[np.ndarray, "h w *c"]:
-    """uint8 / 255, uint16 / 65535, float32 clipped to [0, 1]; always a new float32 array."""
-    if image.dtype == np.float32:
-        return np.clip(image, 0, 1)
-    return image.astype(np.float32) / np.float32(_levels(image.dtype))
-
-
-def from_float(image: Float[np.ndarray, "h w *c"], dtype: np.dtype | type) -> AnyImage:
-    """[0, 1] to uint8 or uint16 (clipped, rounded to nearest), or float32 (clipped). The inverse of to_float."""
-    clipped = np.clip(image, 0, 1, dtype=np.float32)
-    if np.dtype(dtype) == np.float32:
-        return clipped
-    return np.rint(clipped * np.float32(_levels(dtype))).astype(dtype)
-
-
 def to_tensor(image: Float[np.ndarray, "h w c"]) -> Float[Tensor, "1 c h w"]:
     """The image as a batch of one; it shares the memory."""
     return torch.from_numpy(image).permute(2, 0, 1)[None]
@@ -156,49 +146,23 @@ def upscale_bicubic(lq: Float[np.ndarray, "h w 3"], size: tuple[int, int]) -> Fl
 
 
 def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None:
-    """Writes an image whole or not at all (temporary file, then rename), in the format of the name's ending.
-
-    16 bits are kept by PNG and TIFF, float32 by TIFF; elsewhere the values are converted to 8 bits. JPEG and BMP hold
-    no alpha: it is left out and the colours stay as they are. 16-bit and float grey + alpha is written as RGBA.
-
-    Args:
-        path: ends in .png, .jpg, .jpeg, .webp, .tif, .tiff or .bmp; its folder is made if missing.
-        image: as read_image returns it; float32 in [0, 1].
-        quality: of JPEG (always 4:4:4) and WebP, 1 to 100.
+    """Writes an image without metadata, see `photo_writer.write_photo`; a third axis of one channel is dropped.
 
     Raises:
         ImageError: unknown ending, an image that the format cannot hold, or a file that cannot be written.
     """
-    path = Path(path)
-    file_format = _FORMAT_OF.get(path.suffix.lower())
-    if file_format is None:
-        raise ImageError(path, f"cannot be written as '{path.suffix}'; known: {', '.join(_FORMAT_OF)}")
+    image = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
     try:
-        data = _encode(_storable(image, file_format), file_format, quality)
-    except (OSError, ValueError, cv2.error) as error:
-        raise ImageError(
-            path, f"{file_format} cannot hold this {size_text(image.shape)} image ({_one_line(error)})"
-        ) from error
-    try:
-        atomic_write(path, data)
-    except UserError as error:
-        raise ImageError(path, str(error).removeprefix(f"{path}: ")) from error
+        write_photo(path, Bands(image.shape, image.dtype, iter([image])), quality=quality)
+    except PhotoError as error:
+        raise ImageError(path, error.problem) from error
 
 
 def to_png(image: AnyImage) -> bytes:
-    """The image as a PNG file that is quick to decode rather than small; float32 is rounded to 8 bits."""
-    image = _storable(image, "PNG")
-    if image.dtype != np.uint8:
-        return _encode_deep(image, "PNG")
+    """The image as a PNG file; float32 is rounded to 8 bits."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
+    encode_png(buffer, Bands(image.shape, image.dtype, iter([image])))
     return buffer.getvalue()
-
-
-def _levels(dtype: np.dtype | type) -> int:
-    if np.dtype(dtype) not in _LEVELS:
-        raise TypeError(f"an image is uint8, uint16 or float32, not {np.dtype(dtype)}")
-    return _LEVELS[np.dtype(dtype)]
 
 
 def _refuse_endless(path: Path) -> None:
@@ -227,6 +191,16 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
+def _cmyk_to_srgb(image: Image.Image) -> Image.Image:
+    """By the profile of the file; without one that can be read, by Pillow's plain formula."""
+    with contextlib.suppress(ImageCms.PyCMSError, OSError):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        converted = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        if converted is not None:
+            return converted
+    return image
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -246,12 +220,12 @@ def _decoders(allow_truncated: bool) -> Iterator[None]:
             cv2.utils.logging.setLogLevel(before[2])
 
 
-def _decode(data: bytes, allow_truncated: bool) -> AnyImage:
+def _decode(data: bytes, allow_truncated: bool) -> Photo:
     try:
         opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         if data.startswith(_TIFF_MAGIC):  # float colour, among others, is unknown to Pillow
-            return _decode_deep(data)
+            return Photo(_decode_deep(data), Metadata())
         raise
     with opened:
         _check_pixels(opened)
@@ -259,11 +233,14 @@ def _decode(data: bytes, allow_truncated: bool) -> AnyImage:
             raise ValueError("the file is truncated")  # where only the end mark is gone, Pillow says nothing
         deep = _has_deep_colour(opened)
         opened.load()  # it is Pillow that notices a file that breaks off
+        metadata = read_metadata(opened)
+        frames = getattr(opened, "n_frames", 1)
+        notes = (f"the first of {frames} frames is read",) if frames > 1 else ()
         if not deep:
-            return _as_array(ImageOps.exif_transpose(opened))
+            return Photo(_as_array(ImageOps.exif_transpose(opened)), metadata, notes)
         # OpenCV turns a TIFF upright by itself, a PNG not
         orientation = 1 if opened.format == "TIFF" else opened.getexif().get(ExifTags.Base.Orientation, 1)
-        return _turn_upright(_decode_deep(data), orientation)
+        return Photo(_turn_upright(_decode_deep(data), orientation), metadata, notes)
 
 
 def _check_pixels(opened: Image.Image) -> None:
@@ -319,41 +296,8 @@ def _as_array(upright: Image.Image) -> AnyImage:
         return np.array(upright, np.float32)
     if upright.mode == "I":
         raise ValueError("signed or 32-bit integers are not supported")
+    if upright.mode == "CMYK" and upright.info.get("icc_profile"):
+        upright = _cmyk_to_srgb(upright)
     grey = upright.mode in ("1", "L", "LA", "La")
     wanted = ("LA" if grey else "RGBA") if upright.has_transparency_data else ("L" if grey else "RGB")
     return np.array(upright.convert(wanted))
-
-
-def _storable(image: AnyImage, file_format: str) -> AnyImage:
-    """The image with the depth and the channels that the format can hold."""
-    channels = 1 if image.ndim == 2 else image.shape[2]
-    if channels in (2, 4) and file_format in ("JPEG", "BMP"):
-        image = image[:, :, : channels - 1]
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    kept = image.dtype in _DEPTHS.get(file_format, (np.uint8,))
-    return image if kept else from_float(to_float(image), np.uint8)
-
-
-def _encode(image: AnyImage, file_format: str, quality: int) -> bytes:
-    if image.dtype != np.uint8:
-        return _encode_deep(image, file_format)
-    options: dict[str, dict[str, Any]] = {
-        "PNG": {"compress_level": 4},
-        "JPEG": {"quality": quality, "subsampling": 0},
-        "WEBP": {"quality": quality},
-        "TIFF": {"compression": "tiff_adobe_deflate"},
-    }
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format=file_format, **options.get(file_format, {}))
-    return buffer.getvalue()
-
-
-def _encode_deep(image: AnyImage, file_format: str) -> bytes:
-    if image.ndim == 3:
-        image = image[:, :, [0, 0, 0, 1]] if image.shape[2] == 2 else image
-        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode({"PNG": ".png", "TIFF": ".tif"}[file_format], image)
-    if not done:
-        raise ValueError("OpenCV cannot encode it")
-    return data.tobytes()

@@ -1,7 +1,7 @@
 """Upscales images of any kind and size: tiles in, bands of rows out, so that memory stays bounded."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,31 @@ from jaxtyping import Float
 from torch import nn
 
 from realciao.alpha import fill_hidden, sample_alpha
-from realciao.archs.ciaosr_arch import is_dense
 from realciao.archs.steps import step_sizes
-from realciao.checkpoint import load_weights
-from realciao.coords import make_axis, make_cell, scaled_size
+from realciao.checkpoint import blend_weights, load_weights
+from realciao.coords import make_axis
+from realciao.devices import Dtype, choose_device, choose_dtype, is_out_of_memory
 from realciao.errors import UserError
-from realciao.image import AnyImage, from_float, to_float
+from realciao.photo_writer import Bands
+from realciao.pixels import AnyImage, from_float, to_float
+from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
+from realciao.tile_decoding import Dials, decode_tile
+from realciao.tile_memory import choose_tile
 from realciao.tiling import Span, owned_outputs, split_axis
 
 SHIPPED_WEIGHTS = ("real", "classical")
-MAX_OUTPUT_PIXELS = 1_000_000_000
-UNBOUNDED_HALO_PX = 32
-TILE_PX = 192
-WHOLE_PX = 256
-"""Images of at most WHOLE_PX x WHOLE_PX pixels are not tiled unless asked."""
+MAX_EXACT_HALO_PX = 64
+"""Networks that reach further (RDN, SwinIR, global attention) get the halo and fade below, unless one is asked for: with all
+of its reach around it, a tile's encoder would do many times the work."""
+SHORT_HALO_PX = 32
+FADE_PX = 8
+"""On either side of a border between tiles that only come close to the whole."""
+SMALLEST_TILE_PX = 32
+BAND_BYTES = 64 * 2**20
+"""Of a row of tiles' output, for wide images at large scales."""
 
 Progress = Callable[[int, int], None]
 """Called with the output pixels done so far and those wanted in all."""
-
-
-class SizeError(UserError):
-    """A scale, size or region that cannot be made."""
 
 
 class Upscaler:
@@ -40,9 +44,14 @@ class Upscaler:
     Args:
         net: as realciao.build_network makes; it is moved to the device and put into evaluation mode.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
-        tile_px: edge of a tile in LR pixels, without its halo; 0 for the whole image at once, None to choose by size.
-        halo_px: LR pixels that a tile sees beyond its edge; None for what the network reaches, so that tiles equal
-            the whole; UNBOUNDED_HALO_PX where that has no bound, and tiles then come close.
+        tile_px: edge of a tile in LR pixels, without its halo; 0 for the whole image at once, None to choose by the image and
+            the memory there is.
+        halo_px: LR pixels that a tile sees beyond its edge; None for what the network reaches, so that tiles equal the
+            whole, or SHORT_HALO_PX if that is more than MAX_EXACT_HALO_PX. With less than it reaches, tiles come close, and
+            fade into each other.
+        dtype: "auto" (bfloat16 on CUDA devices that have it, else float32), "float32", "bfloat16" or "float16".
+        ensemble: the mean over eight flips and turns of the image, in eight times the time.
+        back_projection: how many times what the result, shrunk again (bicubic), lacks of the input is added to it.
     """
 
     def __init__(
@@ -51,38 +60,61 @@ class Upscaler:
         device: str | torch.device = "auto",
         tile_px: int | None = None,
         halo_px: int | None = None,
+        *,
+        dtype: Dtype = "auto",
+        ensemble: bool = False,
+        back_projection: int = 0,
     ) -> None:
-        for name, value in (("tile_px", tile_px), ("halo_px", halo_px)):
+        for name, value in (("tile_px", tile_px), ("halo_px", halo_px), ("back_projection", back_projection)):
             if value is not None and value < 0:
                 raise UserError(f"{name} is {value}; give 0 or more")
         self.device = choose_device(device)
-        self.net: Any = net.to(self.device).eval()
+        self.dtype = choose_dtype(dtype, self.device)
+        self.net: Any = net.to(self.device, self.dtype).eval()
+        self.dials = Dials(ensemble, back_projection)
         self.tile_px = tile_px
-        self.halo_px = next(px for px in (halo_px, self.net.reach_px, UNBOUNDED_HALO_PX) if px is not None)
+        reach = self.net.reach_px
+        if halo_px is None:
+            halo_px = reach if reach is not None and reach <= MAX_EXACT_HALO_PX else SHORT_HALO_PX
+        comes_close = reach is None or halo_px < reach
+        self.fade_px = min(FADE_PX, halo_px // 2) if comes_close else 0
+        self.halo_px = halo_px + self.dials.halo_px
 
     @classmethod
     def from_file(
         cls,
-        weights: str | Path = "real",
+        weights: str | Path | Sequence[str | Path] = "real",
         device: str | torch.device = "auto",
         tile_px: int | None = None,
         halo_px: int | None = None,
+        *,
+        denoise: float | None = None,
+        **options: Any,
     ) -> "Upscaler":
         """An upscaler with the weights named "real" or "classical", or of a file that training wrote.
+
+        Args:
+            weights: a name or a path; two of one network, stage 1's and stage 2's, to lie between them.
+            denoise: between two weights: 1 for the first (smooth), 0 for the second (sharp).
+            options: further ones of the constructor.
 
         Raises:
             UserError: no such weights, not a weights file, or no such device.
         """
-        return cls(load_weights(find_weights(weights)), device, tile_px, halo_px)
+        files = [weights] if isinstance(weights, str | Path) else list(weights)
+        nets = [load_weights(find_weights(file)) for file in files]
+        if len(nets) > 2 or (len(nets) == 2) != (denoise is not None):
+            raise UserError("denoise lies between two weights: give two, and a number from 0 to 1")
+        net = nets[0] if denoise is None else blend_weights(nets[1], nets[0], denoise)
+        return cls(net, device, tile_px, halo_px, **options)
 
-    @torch.inference_mode()
     def upscale(
         self,
         image: AnyImage,
         scale: float | tuple[float, float] | None = None,
         *,
-        size: tuple[int, int] | None = None,
-        roi: tuple[int, int, int, int] | None = None,
+        size: Size | None = None,
+        roi: Roi | None = None,
         max_step: float | None = None,
         progress: Progress | None = None,
     ) -> AnyImage:
@@ -102,8 +134,21 @@ class Upscaler:
 
         Raises:
             SizeError: both or none of scale and size, or one that is no size, too large, or empty.
-            UserError: not an image.
+            UserError: not an image, or out of memory with the smallest tile.
         """
+        return self.upscale_bands(image, scale, size=size, roi=roi, max_step=max_step, progress=progress).join()
+
+    def upscale_bands(
+        self,
+        image: AnyImage,
+        scale: float | tuple[float, float] | None = None,
+        *,
+        size: Size | None = None,
+        roi: Roi | None = None,
+        max_step: float | None = None,
+        progress: Progress | None = None,
+    ) -> Bands:
+        """`upscale`, in bands of rows that are made as they are asked for: memory is that of a row of tiles."""
         _check_image(image)
         height, width = image.shape[:2]
         out_size = output_size((height, width), scale, size)
@@ -111,77 +156,108 @@ class Upscaler:
             steps = step_sizes((height, width), out_size, max_step)
             if roi and len(steps) > 1:
                 raise SizeError(f"a region cannot be made in {len(steps)} steps; leave max_step out")
-            exact = to_float(image)
-            for step in steps[:-1]:
-                exact = self.upscale(exact, size=step, progress=progress)
             if len(steps) > 1:
-                return from_float(self.upscale(exact, size=out_size, progress=progress), image.dtype)
-        keep_y, keep_x = _check_roi(roi, (height, width))
-        top, bottom = owned_outputs(*keep_y, height, out_size[0])
-        left, right = owned_outputs(*keep_x, width, out_size[1])
-        wanted = count_pixels(bottom - top, right - left)
-
+                exact = to_float(image)
+                for step in steps[:-1]:
+                    exact = self.upscale(exact, size=step, progress=progress)
+                last = self.upscale_bands(exact, size=out_size, progress=progress)
+                rows = (from_float(band, image.dtype) for band in last.rows)
+                return Bands(last.shape, image.dtype, rows)
+        keep = check_roi(roi, (height, width))
+        top, bottom = owned_outputs(*keep[0], height, out_size[0])
+        left, right = owned_outputs(*keep[1], width, out_size[1])
+        count_pixels(bottom - top, right - left)
         flat = image.ndim == 2
-        image = fill_hidden(image[:, :, None] if flat else image)
-        result = np.empty((bottom - top, right - left, image.shape[2]), image.dtype)
-        tile_px = self._choose_tile((keep_y[1] - keep_y[0]) * (keep_x[1] - keep_x[0]))
-        done = 0
-        for rows in split_axis(height, out_size[0], tile_px, self.halo_px, self.net.multiple, keep_y):
-            for columns in split_axis(width, out_size[1], tile_px, self.halo_px, self.net.multiple, keep_x):
-                for row, band in self._decode_tile(image, rows, columns, out_size):
-                    window = result[
-                        row - top : row - top + len(band), columns.out_begin - left : columns.out_end - left
-                    ]
-                    window[:] = from_float(band, image.dtype)
-                    done += window.shape[0] * window.shape[1]
-                    if progress:
-                        progress(done, wanted)
-        return result[:, :, 0] if flat else result
+        shape = (bottom - top, right - left) if flat else (bottom - top, right - left, image.shape[2])
+        rows = self._retry(image[:, :, None] if flat else image, out_size, keep, progress)
+        return Bands(shape, image.dtype, (band[:, :, 0] for band in rows) if flat else rows)
 
-    def _choose_tile(self, pixels: int) -> int:
-        if self.tile_px is None:
-            return 0 if pixels <= WHOLE_PX**2 else TILE_PX
-        return self.tile_px
+    def _retry(
+        self, image: AnyImage, out_size: Size, keep: tuple[tuple[int, int], ...], progress: Progress | None
+    ) -> Iterator[AnyImage]:
+        """The bands; while the first does not fit into memory, with tiles half as large."""
+        image = fill_hidden(image)
+        tile_px = self.tile_px
+        if tile_px is None:
+            shape = (keep[0][1] - keep[0][0], keep[1][1] - keep[1][0])
+            tile_px = choose_tile(self.net, self.device, self.dtype, shape, self.halo_px)
+        while True:
+            bands = self._bands(image, out_size, keep, tile_px, progress)
+            try:
+                first = next(bands)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                tile_px = (tile_px or max(image.shape[:2])) // 2
+                if tile_px < SMALLEST_TILE_PX:
+                    raise UserError(
+                        f"out of memory on {self.device}, with tiles of {2 * tile_px} pixels too; close other programs, "
+                        "give a smaller scale, or another --device"
+                    ) from error
+                continue
+            yield first
+            yield from bands
+            return
+
+    @torch.inference_mode()
+    def _bands(
+        self,
+        image: AnyImage,
+        out_size: Size,
+        keep: tuple[tuple[int, int], ...],
+        tile_px: int,
+        progress: Progress | None,
+    ) -> Iterator[AnyImage]:
+        """Row of tiles after row of tiles; what the next one also makes waits for it."""
+        size = image.shape[:2]
+        tiles = [_limit_rows(tile_px, out_size, size, image.shape[2] * image.itemsize), tile_px]
+        axes = [
+            split_axis(n, n_out, tile, self.halo_px, self.net.multiple, kept, self.fade_px)
+            for n, n_out, tile, kept in zip(size, out_size, tiles, keep, strict=True)
+        ]
+        left, right = axes[1][0].out_begin, axes[1][-1].out_end
+        wanted, done = (axes[0][-1].out_end - axes[0][0].out_begin) * (right - left), 0
+        waiting = np.empty((0, right - left, image.shape[2]), np.float32)
+        for rows, following in pairwise([*axes[0], None]):
+            assert rows is not None
+            fades = self.fade_px > 0
+            shape = (rows.out_end - rows.out_begin, right - left, image.shape[2])
+            buffer = np.zeros(shape, np.float32 if fades else image.dtype)
+            buffer[: len(waiting)] = waiting
+            for columns in axes[1]:
+                for row, pixels in self._decode_tile(image, rows, columns, out_size):
+                    begin = row - rows.out_begin
+                    part = buffer[begin : begin + len(pixels), columns.out_begin - left : columns.out_end - left]
+                    if fades:
+                        part += pixels * rows.weights()[begin:][: len(pixels), None, None] * columns.weights()[:, None]
+                    else:
+                        part[:] = from_float(pixels, image.dtype)
+                    if progress:
+                        done += part.shape[0] * part.shape[1]
+                        progress(min(done, wanted), wanted)
+            final = (following.out_begin if following else rows.out_end) - rows.out_begin
+            waiting = buffer[final:]
+            yield from_float(buffer[:final], image.dtype) if fades else buffer[:final]
 
     def _decode_tile(
-        self, image: AnyImage, rows: Span, columns: Span, out_size: tuple[int, int]
+        self, image: AnyImage, rows: Span, columns: Span, out_size: Size
     ) -> Iterator[tuple[int, Float[np.ndarray, "hq wq c"]]]:
-        """The output pixels that one tile owns, in bands: the first row of each, and its pixels."""
+        """The output pixels that one tile makes, in bands: the first row of each, and its pixels."""
         tile = to_float(image[rows.begin : rows.end, columns.begin : columns.end])
         has_alpha = tile.shape[2] in (2, 4)
         colour = tile[:, :, : tile.shape[2] - has_alpha]
         planes = np.broadcast_to(colour.transpose(2, 0, 1), (3, *colour.shape[:2]))
-        lq = torch.from_numpy(np.array(planes, order="C"))[None].to(self.device)
-        frame = (rows.begin, columns.begin, *image.shape[:2])
-        prepared = self.net.prepare(lq, frame=frame, dense=is_dense(frame[2:], out_size))
-        ys = make_axis(out_size[0])[rows.out_begin : rows.out_end]
-        xs = make_axis(out_size[1])[columns.out_begin : columns.out_end]
-        cell = make_cell(out_size, self.device)[None]
-        row = rows.out_begin
-        for pred in self.net.decode(prepared, ys.to(self.device), xs.to(self.device), cell):
-            band = ys[row - rows.out_begin :][: pred.shape[2]]
-            pixels = pred[0].permute(1, 2, 0).float().cpu().numpy()
+        lq = torch.from_numpy(np.array(planes, order="C"))[None].to(self.device, self.dtype)
+        height, width = image.shape[:2]
+        for row, pred in decode_tile(self.net, lq, rows, columns, (height, width), out_size, self.dials):
+            pixels = pred.permute(1, 2, 0).cpu().numpy()
             pixels = pixels if colour.shape[2] == 3 else pixels.mean(axis=2, keepdims=True)
             if has_alpha:
-                pixels = np.concatenate([pixels, sample_alpha(tile[:, :, -1], frame, band, xs)], axis=2)
+                frame = (rows.begin, columns.begin, height, width)
+                ys = make_axis(out_size[0])[row : row + len(pixels)]
+                xs = make_axis(out_size[1])[columns.out_begin : columns.out_end]
+                pixels = np.concatenate([pixels, sample_alpha(tile[:, :, -1], frame, ys, xs)], axis=2)
             yield row, pixels
-            row += len(band)
-
-
-def choose_device(device: str | torch.device) -> torch.device:
-    """The device by name; "auto" is CUDA where there is one, else MPS, else CPU. UserError where it is missing."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return torch.device(next(kind for kind, here in available.items() if here))
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise UserError(f"device '{device}' is not known; give auto, cpu, cuda or mps") from None
-    if not available.get(chosen.type, False) or (
-        chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count()
-    ):
-        raise UserError(f"device '{device}' is not available here; give auto or cpu")
-    return chosen
 
 
 def find_weights(weights: str | Path) -> Path:
@@ -197,29 +273,10 @@ def find_weights(weights: str | Path) -> Path:
     )
 
 
-def output_size(
-    size: tuple[int, int], scale: float | tuple[float, float] | None, wanted: tuple[int, int] | None
-) -> tuple[int, int]:
-    """Height and width of the result of an image of `size`: at a scale, or as wanted; SizeError unless one is given."""
-    if (scale is None) == (wanted is None):
-        raise SizeError("give either a scale or a size")
-    if scale is not None:
-        scales = tuple(scale) if isinstance(scale, tuple | list) else (scale, scale)
-        if len(scales) != 2 or not all(math.isfinite(s) and s > 0 for s in scales):
-            raise SizeError(f"scale {scale} is not a number above 0")
-        return scaled_size(size, (scales[0], scales[1]))
-    assert wanted is not None
-    if len(wanted) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in wanted):
-        raise SizeError(f"size {wanted} is not a height and a width of 1 pixel or more")
-    return int(wanted[0]), int(wanted[1])
-
-
-def count_pixels(height: int, width: int) -> int:
-    """The number of pixels of a result. SizeError where there is none, or more than MAX_OUTPUT_PIXELS."""
-    if not 0 < height * width <= MAX_OUTPUT_PIXELS:
-        problem = f"above the {MAX_OUTPUT_PIXELS} pixels that are made at once" if height * width else "empty"
-        raise SizeError(f"a result of {width}x{height} is {problem}")
-    return height * width
+def _limit_rows(tile_px: int, out_size: Size, size: Size, bytes_per_pixel: int) -> int:
+    """The LR rows of a tile: fewer where its rows of output would be too many bytes."""
+    most = int(BAND_BYTES / (out_size[1] * bytes_per_pixel) * size[0] / out_size[0])
+    return min(tile_px, max(SMALLEST_TILE_PX, most)) if tile_px else 0
 
 
 def _check_image(image: AnyImage) -> None:
@@ -231,11 +288,3 @@ def _check_image(image: AnyImage) -> None:
         raise UserError(f"an image is HW or HWC with 1 to 4 channels and not empty, not of shape {image.shape}")
     if image.dtype == np.float32 and not np.isfinite(image).all():
         raise UserError("the image holds values that are not finite numbers")
-
-
-def _check_roi(roi: tuple[int, int, int, int] | None, size: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """The rows and the columns of a region; all where it is None."""
-    y0, x0, y1, x1 = roi or (0, 0, *size)
-    if not (0 <= y0 < y1 <= size[0] and 0 <= x0 < x1 <= size[1]):
-        raise SizeError(f"region {roi} is not (y0, x0, y1, x1) with an area inside the image of {size[1]}x{size[0]}")
-    return (y0, y1), (x0, x1)

@@ -1,12 +1,14 @@
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import realciao
-from realciao.commands import infer, progress_line
+from realciao.commands import infer, infer_run, progress_line
 from realciao.image import read_image, write_image
 
 
@@ -205,6 +207,120 @@ def test_a_long_run_says_how_far_it_is_in_plain_lines_off_a_terminal(
     monkeypatch.setattr("sys.stderr", stream := io.StringIO())
     assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 0
     lines = stream.getvalue().splitlines()
-    assert [line.split()[0] for line in lines] == ["1/4", "2/4", "3/4", "4/4"]
-    assert lines[-1].endswith("c.tif: 100%, 0:00:00 left")
+    pixels = [4 * 9 * 14, 4 * 7 * 5, 4 * 6 * 6, 4 * 8 * 8]  # 0.00104 Mpx in all
+    assert all(line.split()[0].endswith(f"/{sum(pixels) / 1e6:.3g}") for line in lines)
+    assert [line.split()[2] for line in lines] == ["D.JPG", "a.png", "b.png", "c.tif"]
+    assert lines[-1].endswith("Mpx c.tif (4 of 4), 0:00:00 left")
     assert "\r" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (("-s", "2x1.5"), (14, 28)),  # along x and y
+        (("--width", "30"), (19, 30)),
+        (("--height", "18"), (18, 28)),
+        (("--short_side", "27"), (27, 42)),
+        (("--mp", "0.002016"), (36, 56)),
+        (("-s", "2", "--roi", "3,2,7,4"), (8, 14)),
+    ],
+)
+def test_more_ways_to_ask_for_a_size(
+    photos: Path, weights: str, tmp_path: Path, options: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "-m", weights, *options) == 0
+    assert read_image(tmp_path / "out" / "a.png").shape[:2] == size
+
+
+def test_json_is_one_object_an_image_and_nothing_else(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "broken.png").write_bytes(b"no image")
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights, "--json", "--ext", "jpg") == 1
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(Path(row["input"]).name, row["status"]) for row in rows] == [
+        ("D.JPG", "done"), ("a.png", "done"), ("broken.png", "failed"), ("b.png", "done"), ("c.tif", "done"),
+    ]  # fmt: skip
+    assert rows[1]["input_size"] == [14, 9]
+    assert rows[1]["output_size"] == [28, 18]
+    assert rows[1]["peak_memory_mib"] > 10
+    assert rows[1]["device"] == "cpu"
+    assert "broken.png" in rows[2]["error"]
+    assert rows[4]["warnings"] == [".jpg does not hold uint16: written with fewer levels"]
+
+
+def test_resume_leaves_out_what_is_done_and_does_the_rest(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights)
+    write = infer_run.write_photo
+
+    def stop(path: Path, *rest: object, **options: object) -> None:
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        write(path, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(infer_run, "write_photo", stop)
+    assert _run(*command) == 130
+    monkeypatch.setattr(infer_run, "write_photo", write)
+    before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "D.JPG")}
+    assert _run(*command) == 2  # what is there is not replaced unasked
+    (tmp_path / "out.journal.jsonl").open("a").write('{"result": "sub/b')  # as a kill may leave it
+    assert _run(*command, "--resume") == 0
+    assert "2 images written" in capsys.readouterr().out
+    assert before == {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in before}
+    assert len(_tree(tmp_path / "out")) == 4
+    assert _run(*command, "--resume") == 0
+    assert "0 images written" in capsys.readouterr().out
+    # another request, or another photo, is no done work
+    assert _run(*command[:5], 3, *command[6:], "--resume") == 0
+    assert read_image(tmp_path / "out" / "a.png").shape[:2] == (27, 42)
+    write_image(photos / "a.png", np.zeros((5, 5, 3), np.uint8))
+    assert _run(*command[:5], 3, *command[6:], "--resume") == 0
+    assert read_image(tmp_path / "out" / "a.png").shape[:2] == (15, 15)
+
+
+def test_patterns_and_several_inputs(photos: Path, weights: str, tmp_path: Path) -> None:
+    assert _run("-i", f"{photos}/*.png", photos / "sub", "-o", tmp_path / "out", "-s", 1, "-m", weights) == 0
+    assert set(_tree(tmp_path / "out")) == {"a.png", "b.png", "c.tif"}
+    for wrong in (f"{photos}/*.gif", ""):
+        assert _run("-i", wrong, "-o", tmp_path / "out", "-m", weights) == 2
+
+
+def test_several_processes_share_a_folder(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    seen = []
+    for rank in ("1", "0"):
+        monkeypatch.setenv("RANK", rank)
+        assert _run("-i", photos, "-o", tmp_path / "out", "-s", 1, "-m", weights, "--resume") == 0
+        seen.append(set(_tree(tmp_path / "out")))
+    assert len(seen[0]) == 2
+    assert seen[1] == set(_tree(photos))
+
+
+def test_metadata_goes_along(photos: Path, weights: str, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[271], exif[274] = "Ours", 6
+    Image.new("RGB", (12, 8)).save(photos / "turned.jpg", exif=exif, dpi=(240, 240))
+    assert _run("-i", photos / "turned.jpg", "-o", tmp_path / "out", "-s", 2, "-m", weights) == 0
+    with Image.open(tmp_path / "out" / "turned.jpg") as opened:
+        assert opened.size == (16, 24)
+        assert (opened.getexif()[271], opened.getexif()[274]) == ("Ours", 1)
+        assert opened.info["dpi"] == (240, 240)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("-s", "2", "--width", "9"), ("-s", "x"), ("-s", "0x2"), ("--roi", "1,2,3"), ("--mp", "0"), ("--quality", "0"),
+     ("-dn", "0.5"), ("--back_projection", "-1"), ("--width", "-3")],
+)  # fmt: skip
+def test_a_request_that_cannot_be_is_one_line_and_nothing_is_written(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    assert _run("-i", photos, "-o", tmp_path / "out", "-m", weights, *options) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()

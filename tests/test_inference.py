@@ -1,4 +1,6 @@
+import copy
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor, nn
 
 import realciao
+from realciao import tile_memory
 from realciao.errors import UserError
 from realciao.image import AnyImage, to_float
 from realciao.inference import SizeError, Upscaler, choose_device, find_weights, output_size
@@ -120,11 +124,155 @@ def test_progress_grows_to_all_pixels_wanted() -> None:
     assert seen[-1] == (63 * 93, 63 * 93)
 
 
-def test_a_large_image_is_tiled_by_itself(net: nn.Module) -> None:
-    chosen = Upscaler(net, "cpu")
-    assert chosen._choose_tile(256 * 256) == 0
-    assert chosen._choose_tile(256 * 257) > 0
-    assert chosen.halo_px == 6 + 2  # what two blocks reach, and the decoder's neighbours
+def test_a_large_image_is_tiled_by_itself_and_so_is_one_that_memory_would_not_hold(
+    net: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upscaler = Upscaler(net, "cpu")
+    assert upscaler.halo_px == 6 + 2  # what two blocks reach, and the decoder's neighbours
+    choose = partial(tile_memory.choose_tile, net, torch.device("cpu"), torch.float32, halo_px=8)
+    assert choose((256, 256)) == 0
+    assert choose((256, 257)) == tile_memory.CPU_TILE_PX
+    cost = tile_memory.bytes_per_pixel(net, torch.device("cpu"), torch.float32)
+    assert cost == tile_memory.ALIVE * 4 * (16 + 16)  # a block's convolution: 16 channels in and out
+    monkeypatch.setattr(tile_memory, "free_bytes", lambda device: cost * 100**2 / tile_memory.SHARE)
+    assert choose((256, 256)) == 100 - 2 * 8
+
+
+class Forgetful(Bilinear):
+    """A network for which tiles of more than `most` LR pixels are too large."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        super().__init__()
+        self.most, self.error, self.failures = most, error, 0
+
+    def prepare(
+        self, lq: Tensor, frame: tuple[int, int, int, int], dense: bool
+    ) -> tuple[Tensor, tuple[int, int, int, int]]:
+        if lq.shape[2] * lq.shape[3] > self.most:
+            self.failures += 1
+            raise self.error
+        return super().prepare(lq, frame, dense)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("out of memory"), MemoryError(), RuntimeError("can't allocate memory: you tried")]
+)
+def test_where_memory_runs_out_tiles_are_halved_until_they_fit(error: Exception) -> None:
+    image = _photo((150, 90))
+    net = Forgetful(60 * 60, error)
+    result = Upscaler(net, "cpu", tile_px=0).upscale(image, 2)
+    assert net.failures == 2  # 150, 75 and 37 pixels
+    np.testing.assert_allclose(result, Upscaler(Bilinear(), "cpu", tile_px=0).upscale(image, 2), atol=1e-5)
+    with pytest.raises(UserError, match="out of memory on cpu"):
+        Upscaler(Forgetful(10, error), "cpu").upscale(image, 2)
+    with pytest.raises(RuntimeError, match="a bug"):
+        Upscaler(Forgetful(10, RuntimeError("a bug")), "cpu").upscale(image, 2)
+
+
+def test_bands_come_as_they_are_made_and_join_to_the_result(net: nn.Module) -> None:
+    image = _photo((60, 20), dtype=np.uint8)
+    upscaler = Upscaler(net, "cpu", tile_px=16)
+    bands = upscaler.upscale_bands(image, 2.5)
+    assert bands.shape == (150, 50, 3)
+    pieces = list(bands.rows)
+    assert len(pieces) == 4
+    assert np.array_equal(np.concatenate(pieces), upscaler.upscale(image, 2.5))
+
+
+# --- where tiles only come close
+
+
+def test_tiles_with_a_short_halo_fade_into_each_other(net: nn.Module) -> None:
+    """Across the borders the gradient is no larger than elsewhere, which it is where tiles are cut hard."""
+    image = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    whole = Upscaler(net, "cpu", tile_px=0).upscale(image, 3)
+    faded = Upscaler(net, "cpu", tile_px=16, halo_px=2)
+    assert faded.fade_px == 1
+    result = faded.upscale(image, 3)
+    border = np.abs(np.diff(result - whole, axis=0)).mean(axis=(1, 2))[47::48]
+    faded.fade_px = 0
+    hard = np.abs(np.diff(faded.upscale(image, 3) - whole, axis=0)).mean(axis=(1, 2))[47::48]
+    assert border.max() < 0.5 * hard.max()
+    assert np.abs(result - whole).mean() < 0.01
+
+
+def test_a_network_that_reaches_far_gets_a_short_halo_unless_one_is_asked_for() -> None:
+    far = Bilinear()
+    far.reach_px = 131
+    assert (Upscaler(far, "cpu").halo_px, Upscaler(far, "cpu").fade_px) == (32, 8)
+    assert (Upscaler(far, "cpu", halo_px=131).halo_px, Upscaler(far, "cpu", halo_px=131).fade_px) == (131, 0)
+
+
+# --- dials
+
+
+@pytest.mark.parametrize("tile", [0, 8])
+@pytest.mark.parametrize("scale", [2.5, (1.5, 3.3)])
+def test_the_ensemble_is_the_mean_of_the_results_of_eight_turned_images(net: nn.Module, tile: int, scale: Any) -> None:
+    image = 0.4 + 0.2 * _photo((13, 17))  # nothing that clipping would change
+    plain = Upscaler(net, "cpu", 0)
+    pair = scale if isinstance(scale, tuple) else (scale, scale)
+    results = []
+    for turns in range(4):
+        for mirror in (False, True):
+            turned = np.rot90(image, turns)
+            turned = np.ascontiguousarray(turned[:, ::-1] if mirror else turned)
+            size = output_size((13, 17), pair, None)
+            result = plain.upscale(turned, size=size[::-1] if turns % 2 else size)
+            results.append(np.rot90(result[:, ::-1] if mirror else result, -turns))
+    expected = np.mean(results, axis=0)
+    result = Upscaler(net, "cpu", tile, ensemble=True).upscale(image, scale)
+    np.testing.assert_allclose(result, expected, atol=2e-5)
+    assert np.abs(result - plain.upscale(image, scale)).max() > 1e-3
+
+
+def _shrink(image: AnyImage, size: tuple[int, int]) -> AnyImage:
+    """By another program: Pillow, bicubic."""
+    channels = [Image.fromarray(image[:, :, c]).resize(size[::-1], Image.Resampling.BICUBIC) for c in range(3)]
+    return np.stack(channels, axis=2)
+
+
+@pytest.mark.parametrize("scale", [2, 3.3, (1.5, 4)])
+def test_back_projection_makes_the_shrunk_result_agree_with_the_input_in_tiles_as_in_the_whole(
+    net: nn.Module, scale: Any
+) -> None:
+    image = 0.3 + 0.4 * _shrink(_photo((90, 90)), (30, 34))  # nothing that clipping would change
+    errors = []
+    for times in (0, 3):
+        whole = Upscaler(net, "cpu", 0, back_projection=times).upscale(image, scale)
+        errors.append(np.abs(_shrink(whole, (30, 34)) - image).mean())
+        tiled = Upscaler(net, "cpu", 8, back_projection=times).upscale(image, scale)
+        np.testing.assert_allclose(tiled, whole, atol=1e-4)
+    assert errors[1] < 0.25 * errors[0]
+
+
+def test_between_two_weights_denoise_goes_from_the_second_to_the_first(tmp_path: Path) -> None:
+    files, results = [tmp_path / "smooth.safetensors", tmp_path / "sharp.safetensors"], []
+    for seed, file in enumerate(files):
+        torch.manual_seed(seed)
+        realciao.save_weights(realciao.build_network(SPEC), file)
+        results.append(Upscaler.from_file(file, "cpu").upscale(_photo(), 2))
+    for denoise, expected in ((1, results[0]), (0, results[1])):
+        blended = Upscaler.from_file(files, "cpu", denoise=denoise).upscale(_photo(), 2)
+        np.testing.assert_allclose(blended, expected, atol=1e-6)
+    half = realciao.load_weights(files[0]), realciao.load_weights(files[1])
+    middle = Upscaler.from_file(files, "cpu", denoise=0.25).net.state_dict()
+    for name, tensor in half[0].state_dict().items():
+        torch.testing.assert_close(middle[name], 0.25 * tensor + 0.75 * half[1].state_dict()[name])
+    for wrong in ({"denoise": 2}, {}):
+        with pytest.raises(UserError, match="denoise"):
+            Upscaler.from_file(files, "cpu", **wrong)
+    with pytest.raises(UserError, match="denoise"):
+        Upscaler.from_file(files[0], "cpu", denoise=0.5)
+
+
+def test_half_precision_comes_close(net: nn.Module) -> None:
+    image = _photo()
+    exact = Upscaler(net, "cpu", 8).upscale(image, 2.5)
+    half = Upscaler(copy.deepcopy(net), "cpu", 8, dtype="bfloat16").upscale(image, 2.5)
+    assert 0 < np.abs(half - exact).mean() < 0.01
+    with pytest.raises(UserError, match="dtype 'int8' is not known"):
+        Upscaler(net, "cpu", dtype="int8")  # type: ignore[arg-type]
 
 
 # --- kinds of image

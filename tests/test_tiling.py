@@ -1,9 +1,10 @@
 from fractions import Fraction
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realciao.tiling import owned_outputs, split_axis
+from realciao.tiling import Span, owned_outputs, split_axis
 
 axis = {
     "n": st.integers(1, 90),
@@ -72,4 +73,28 @@ def test_with_a_region_the_tiles_own_its_pixels_and_no_others(
 
 
 def test_no_tile_is_one_span_that_reads_the_whole_axis() -> None:
-    assert split_axis(57, 135, tile=0, halo=9) == [(0, 57, 0, 135)]
+    assert split_axis(57, 135, tile=0, halo=9) == [Span(0, 57, 0, 135)]
+
+
+@given(
+    n=st.integers(1, 300),
+    n_out=st.integers(1, 900),
+    tile=st.integers(4, 90),
+    fade=st.integers(1, 12),
+)
+def test_fading_tiles_count_one_together_and_stay_within_what_they_read(
+    n: int, n_out: int, tile: int, fade: int
+) -> None:
+    spans = split_axis(n, n_out, tile, 2 * fade, fade=fade)
+    total = np.zeros(n_out)
+    for span in spans:
+        total[span.out_begin : span.out_end] += span.weights()
+        centres = (np.arange(span.out_begin, span.out_end) + 0.5) * n / n_out
+        assert (centres >= span.begin).all()
+        assert (centres <= span.end).all()
+        assert (np.diff(span.weights()[: span.fade_in]) > 0).all()
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    shared = sum(span.fade_in for span in spans)
+    assert shared == sum(span.fade_out for span in spans)
+    if len(spans) > 1 and n_out >= 4 * n and tile > 4 * fade:
+        assert shared > 0

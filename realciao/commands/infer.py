@@ -1,74 +1,112 @@
-"""Upscales a photo, or a folder of photos, at any scale."""
+"""Upscales photos and folders of photos at any scale."""
 
 import argparse
 import os
 import re
-import sys
-import time
 from collections.abc import Sequence
-from contextlib import closing
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from realciao.commands import Parser, command
-from realciao.commands.jobs import Job, mirror, refuse_existing
-from realciao.commands.progress_line import ProgressLine
+from realciao.commands.infer_journal import Journal
+from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
 from realciao.files import check_folder
 from realciao.image_paths import is_image_path
 
 if TYPE_CHECKING:
-    from realciao.inference import Upscaler
+    from realciao.sizes import Roi, SizeRequest
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command's options: Real-ESRGAN's names where it has them."""
     parser = Parser(prog="infer.py", description=__doc__)
     add = parser.add_argument
-    add("-i", "--input", required=True, help="an image, or a folder, searched in depth")
-    add(
-        "-o",
-        "--output",
-        default="results",
-        help="folder for the results; it mirrors the input's tree (default: results)",
-    )
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("-s", "--scale", "--outscale", type=float, help="any number above 0, e.g. 2.37 (default: 4)")
-    size.add_argument("--size", metavar="WxH", help="width and height of every result, e.g. 1920x1080")
-    size.add_argument("--long_side", type=int, metavar="N", help="the longer side of every result, in pixels")
-    add("-m", "--model_path", default="real", help="real, classical, or a weights file (default: real)")
-    add("-t", "--tile", type=int, help="edge of a tile in input pixels, 0 for none (default: large images in tiles)")
-    add("--tile_pad", type=int, help="input pixels that a tile sees beyond its edge (default: what the network needs)")
+    inputs = "images, folders (searched in depth), or patterns like 'holiday/*.jpg'"
+    add("-i", "--input", required=True, nargs="+", help=inputs)
+    tree = "folder for the results; it mirrors the input's tree (default: results)"
+    add("-o", "--output", default="results", help=tree)
+    _add_sizes(parser.add_argument_group("size of the results, one of"))
+
+    network = parser.add_argument_group("network")
+    add = network.add_argument
+    names = "real, classical, or a weights file; two, stage 1's and stage 2's, with --denoise (default: real)"
+    add("-m", "--model_path", nargs="+", default=["real"], metavar="WEIGHTS", help=names)
+    between = "between two weights: 1 is the first (smooth), 0 the second (sharp)"
+    add("-dn", "--denoise", "--denoise_strength", type=float, metavar="D", help=between)
+    add("--ensemble", action="store_true", help="mean of eight flips and turns, in eight times the time")
+    again = "make the shrunk result agree with the input, N times (3 is enough; not for noisy photos)"
+    add("--back_projection", type=int, default=0, metavar="N", help=again)
     add("--max_step", type=float, metavar="S", help="reach larger scales in steps of at most S (default: at once)")
-    add("--suffix", default="", help="added to the name of every result (default: none)")
-    add(
-        "--ext", default="auto", choices=["auto", "png", "jpg", "webp", "tif", "bmp"], help="default: auto, the input's"
-    )
-    add("--overwrite", action="store_true", help="replace results that exist")
-    add("--allow_truncated", action="store_true", help="decode what there is of a file that breaks off")
+
+    machine = parser.add_argument_group("machine")
+    add = machine.add_argument
+    add("-t", "--tile", type=int, help="edge of a tile in input pixels, 0 for none (default: by the memory there is)")
+    add("--tile_pad", type=int, help="input pixels that a tile sees beyond its edge (default: what the network needs)")
     add("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    types = ["auto", "float32", "bfloat16", "float16"]
+    add("--dtype", choices=types, default="auto", help="default: bfloat16 where CUDA has it, else float32")
+    add("--fp32", dest="dtype", action="store_const", const="float32", help="the same as --dtype float32")
+
+    files = parser.add_argument_group("files")
+    add = files.add_argument
+    add("--suffix", default="", help="added to the name of every result (default: none)")
+    kinds = ["auto", "png", "jpg", "webp", "tif", "bmp"]
+    add("--ext", default="auto", choices=kinds, help="default: auto, the input's")
+    add("--quality", type=int, default=95, help="of JPEG and WebP, 1 to 100 (default: %(default)s)")
+    colours = "of JPEG's colours (default: %(default)s)"
+    add("--subsampling", choices=["4:4:4", "4:2:2", "4:2:0"], default="4:4:4", help=colours)
+    add("--overwrite", action="store_true", help="replace results that exist")
+    add("--resume", action="store_true", help="leave out what an earlier run with the same options has done")
+    add("--allow_truncated", action="store_true", help="decode what there is of a file that breaks off")
+    add("--json", action="store_true", help="print one JSON object an image, and nothing else, on standard output")
     return parser
+
+
+def _add_sizes(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    scales = "any number above 0, e.g. 2.37, or two, 2x1.5, along x and y (default: 4)"
+    add("-s", "--scale", "--outscale", metavar="S", help=scales)
+    add("--size", metavar="WxH", help="width and height, e.g. 1920x1080")
+    for side in ("width", "height", "long_side", "short_side"):
+        add(f"--{side}", type=int, metavar="N", help=f"the {side.replace('_', ' ')} in pixels")
+    add("--mp", type=float, metavar="N", help="megapixels")
+    region = "make only what becomes of this part of the input, in pixels from its upper left corner"
+    add("--roi", metavar="X,Y,W,H", help=region)
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 1 when an image failed, 2 when nothing was begun."""
     args = build_parser().parse_args(argv)
-    jobs = mirror(Path(args.input), Path(args.output), lambda source: result_name(source, args.suffix, args.ext))
+    if not 1 <= args.quality <= 100:
+        raise UserError(f"--quality {args.quality} is not from 1 to 100")
+    if args.max_step is not None and not 1 < args.max_step <= 100:
+        raise UserError(f"--max_step {args.max_step:g} is not a scale above 1")
+    jobs = mirror(expand(args.input), Path(args.output), lambda source: result_name(source, args.suffix, args.ext))
+    journal = Journal(Path(args.output), _what_matters(args), args.resume)
+    jobs, device = _share(jobs, args.device)
+    todo = [job for job in jobs if not journal.has_done(job)]
     if not args.overwrite:
-        refuse_existing(job.target for job in jobs)
+        refuse_existing(job.target for job in todo if not journal.knows(job))
+    size, roi = _size_request(args), _roi(args.roi)
 
+    from realciao.commands.infer_run import Task, upscale_all
     from realciao.inference import Upscaler
 
-    request = _size_request(args)
-    if args.max_step is not None:
-        if not 1 < args.max_step <= 100:
-            raise UserError(f"--max_step {args.max_step:g} is not a scale above 1")
-        request["max_step"] = args.max_step
-    upscaler = Upscaler.from_file(args.model_path, args.device, args.tile, args.tile_pad)
+    task = Task(size, roi, args.max_step, args.allow_truncated, args.quality, args.subsampling, args.json)
+    upscaler = Upscaler.from_file(
+        args.model_path,
+        device,
+        args.tile,
+        args.tile_pad,
+        denoise=args.denoise,
+        dtype=args.dtype,
+        ensemble=args.ensemble,
+        back_projection=args.back_projection,
+    )
     check_folder(args.output)
-    return upscale_all(upscaler, jobs, request, args.allow_truncated, Path(args.output))
+    return upscale_all(upscaler, todo, task, journal, Path(args.output), skipped=len(jobs) - len(todo))
 
 
 def result_name(source: Path, suffix: str, ext: str) -> str:
@@ -85,75 +123,65 @@ def result_name(source: Path, suffix: str, ext: str) -> str:
     return f"{source.stem}{suffix}{ending}"
 
 
-def upscale_all(
-    upscaler: "Upscaler", jobs: Sequence[Job], request: dict[str, Any], allow_truncated: bool, folder: Path
-) -> int:
-    """Upscales one image after the other; one that fails is reported and the rest goes on. Returns the exit status."""
-    from realciao.image import read_image, write_image
-    from realciao.inference import SizeError
+def _share(jobs: Sequence[Job], device: str) -> tuple[Sequence[Job], str]:
+    """Of several processes (`accelerate launch`), each takes its share, on a device of its own."""
+    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    if processes > 1 and device in ("auto", "cuda"):
+        import torch
 
-    written, megapixels, seconds = 0, 0.0, 0.0
-    with closing(ProgressLine(len(jobs))) as line:
-        for number, (path, target) in enumerate(jobs):
-            began = time.perf_counter()
-            try:
-                image = read_image(path, allow_truncated=allow_truncated)
-                show = partial(_show, line, number, path.name)
-                result = upscaler.upscale(image, **_resolve(request, image.shape[:2]), progress=show)
-                write_image(target, result)
-            except SizeError as error:
-                if len(jobs) == 1:
-                    raise  # it is the request that is wrong, not one image among many
-                problem = f"{path}: {error}"
-            except UserError as error:
-                problem = str(error)
-            except MemoryError:
-                problem = f"{path}: out of memory; give a smaller scale or --tile"
-            except RuntimeError as error:
-                if "memory" not in str(error):
-                    raise
-                problem = f"{path}: out of memory on {upscaler.device}; give a smaller --tile"
-            else:
-                written += 1
-                megapixels += result.shape[0] * result.shape[1] / 1e6
-                seconds += time.perf_counter() - began
-                continue
-            line.close()
-            print(f"failed: {problem}", file=sys.stderr, flush=True)
-    failed = f"; {len(jobs) - written} failed" if written < len(jobs) else ""
-    speed = f", {seconds / megapixels:.2f} s per output megapixel" if written else ""
-    print(f"{written} image{'s' * (written != 1)} written to {folder}{speed}{failed}")
-    return 0 if written == len(jobs) else 1
+        if torch.cuda.is_available():
+            device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+    return jobs[rank::processes], device
 
 
-def _show(line: ProgressLine, number: int, name: str, done_px: int, wanted_px: int) -> None:
-    share = done_px / wanted_px
-    line.show(number + share, f"{name}: {share:.0%}")
+def _what_matters(args: argparse.Namespace) -> dict[str, object]:
+    """The options that change what a result holds, with the weights' files as they are now."""
+    names = ("size", "width", "height", "long_side", "short_side", "mp", "roi", "denoise", "ensemble", "max_step")
+    names += ("back_projection", "quality", "subsampling", "allow_truncated", "tile_pad", "dtype")
+    stamps = []
+    for name in args.model_path:
+        path = Path(name)
+        stamps.append([name, path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else [name])
+    return {"scale": args.scale, **{name: getattr(args, name) for name in names}, "weights": stamps}
 
 
-def _size_request(args: argparse.Namespace) -> dict[str, Any]:
+def _size_request(args: argparse.Namespace) -> "SizeRequest":
     """What the options ask of every image, checked as far as can be without one."""
-    from realciao.inference import SizeError, count_pixels, output_size
+    from realciao.sizes import SizeError, SizeRequest, count_pixels
 
-    if args.long_side is not None:
-        if args.long_side < 1:
-            raise SizeError(f"--long_side {args.long_side} is not 1 pixel or more")
-        return {"long_side": args.long_side}
+    sides = {name: getattr(args, name) for name in ("width", "height", "long_side", "short_side")}
+    given = [name for name, value in {**sides, "scale": args.scale, "size": args.size, "mp": args.mp}.items() if value]
+    for name, value in {**sides, "mp": args.mp}.items():
+        if value is not None and not value > 0:
+            raise SizeError(f"--{name} {value} is not above 0")
+    if len(given) > 1:
+        raise SizeError(f"--{' and --'.join(given)}: give one of them")
     if args.size is not None:
         match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", args.size)
         if not match:
             raise SizeError(f"--size '{args.size}' is not WIDTHxHEIGHT, e.g. 1920x1080")
         count_pixels(int(match[2]), int(match[1]))
-        return {"size": (int(match[2]), int(match[1]))}
-    scale = 4.0 if args.scale is None else args.scale
-    output_size((1, 1), scale, None)
-    return {"scale": scale}
+        return SizeRequest(size=(int(match[2]), int(match[1])))
+    if args.mp is not None or any(value is not None for value in sides.values()):
+        return SizeRequest(**sides, megapixels=args.mp)
+    text = "4" if args.scale is None else args.scale
+    try:
+        x, _, y = text.lower().partition("x")
+        scale = (float(y or x), float(x))
+    except ValueError:
+        raise SizeError(f"--scale '{text}' is no number, nor two like 2x1.5") from None
+    request = SizeRequest(scale=scale)
+    request.resolve((1, 1))
+    return request
 
 
-def _resolve(request: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
-    if "long_side" not in request:
-        return request
-    return {
-        **{key: value for key, value in request.items() if key != "long_side"},
-        "scale": request["long_side"] / max(size),
-    }
+def _roi(text: str | None) -> "Roi | None":
+    from realciao.sizes import SizeError
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,9}),(\d{1,9}),(\d{1,9}),(\d{1,9})", text)
+    if not match:
+        raise SizeError(f"--roi '{text}' is not X,Y,WIDTH,HEIGHT, e.g. 100,50,320,240")
+    x, y, width, height = map(int, match.groups())
+    return y, x, y + height, x + width

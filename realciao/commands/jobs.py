@@ -1,5 +1,6 @@
 """From a tree of images to a tree of results: what is read, where its result goes, and whether it may."""
 
+import glob
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,10 +17,27 @@ class Job(NamedTuple):
     target: Path
 
 
-def mirror(source: Path, folder: Path, rename: Callable[[Path], str]) -> list[Job]:
-    """Every image of `source`, a file or a folder that is searched in depth, with its result in the same tree below `folder`.
+def expand(inputs: Iterable[str]) -> list[Path]:
+    """The files and folders that are named, patterns (`*`, `**`, `?`, `[...]`) replaced by what fits them.
 
-    Where `folder` lies below `source`, the results that an earlier run left there are no inputs.
+    Raises:
+        UserError: an empty name, or a pattern that nothing fits.
+    """
+    paths: list[Path] = []
+    for text in inputs:
+        if not text:
+            raise UserError("-i '': no name of a file or folder")
+        found = [text] if os.path.lexists(text) or not glob.has_magic(text) else sorted(glob.glob(text, recursive=True))
+        if not found:
+            raise UserError(f"-i '{text}': nothing fits this pattern")
+        paths += map(Path, found)
+    return paths
+
+
+def mirror(sources: Path | Iterable[Path], folder: Path, rename: Callable[[Path], str]) -> list[Job]:
+    """Every image of the sources, files or folders that are searched in depth, with its result in the same tree below `folder`.
+
+    Where `folder` lies below a source, the results that an earlier run left there are no inputs.
 
     Args:
         rename: the file name of an input's result.
@@ -29,13 +47,16 @@ def mirror(source: Path, folder: Path, rename: Callable[[Path], str]) -> list[Jo
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: the output is a file, not a folder")
-    root = source if source.is_dir() else source.parent
     jobs: dict[str, Job] = {}
-    for path in _inputs(source, folder):
-        job = Job(path, folder / path.relative_to(root).with_name(rename(path)))
-        first = jobs.setdefault(_identity(job.target), job)
-        if first is not job:
-            raise UserError(f"{first.source} and {path} would both be written to {job.target}; rename one of the two")
+    for source in dict.fromkeys([sources] if isinstance(sources, Path) else sources):
+        root = source if source.is_dir() else source.parent
+        for path in _inputs(source, folder):
+            job = Job(path, folder / path.relative_to(root).with_name(rename(path)))
+            first = jobs.setdefault(_identity(job.target), job)
+            if first is not job:
+                raise UserError(
+                    f"{first.source} and {path} would both be written to {job.target}; rename one of the two"
+                )
     for job in jobs.values():
         if _identity(job.source) in jobs:
             target = jobs[_identity(job.source)].target

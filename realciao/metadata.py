@@ -1,0 +1,184 @@
+"""What a photo file says beside its pixels (colour profile, EXIF, XMP, resolution), and how it goes into a result.
+
+Pixels are not converted: a network works on the values as they are stored, whatever RGB or grey profile says what they mean,
+and the profile goes into the result. What depends on the pixels is brought up to date: orientation (results are upright),
+width and height; thumbnails are dropped.
+"""
+
+import contextlib
+import re
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+from PIL import ExifTags, Image
+
+from realciao.png import Chunk
+
+_SIZE_TAGS = {ExifTags.Base.ImageWidth: 1, ExifTags.Base.ImageLength: 0}
+_EXIF_SIZE_TAGS = {ExifTags.Base.ExifImageWidth: 1, ExifTags.Base.ExifImageHeight: 0}
+# how the file was stored, not what the photo is: the writer of a TIFF says these anew
+_STORAGE_TAGS = {
+    254,
+    255,
+    258,
+    259,
+    262,
+    266,
+    273,
+    277,
+    278,
+    279,
+    282,
+    283,
+    284,
+    296,
+    317,
+    320,
+    322,
+    323,
+    324,
+    325,
+    330,
+}
+_STORAGE_TAGS |= {338, 339, 347, 529, 530, 531, 532, 700, 33723, 34377, 34675}
+_XMP_SIZES = {"tiff:ImageWidth": 1, "tiff:ImageLength": 0, "exif:PixelXDimension": 1, "exif:PixelYDimension": 0}
+_MAX_JPEG_SEGMENT = 65533
+_XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+class Metadata(NamedTuple):
+    """Of one file; whatever it lacks is None."""
+
+    icc: bytes | None = None
+    """Colour profile, of RGB or of grey."""
+    exif: bytes | None = None
+    """As a TIFF structure, without "Exif" before it."""
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    """Dots an inch, along x and y."""
+
+    def for_size(self, size: tuple[int, int]) -> "Metadata":
+        """For an upright result of `size` (height, width): new dimensions, no turn, no thumbnail.
+
+        What cannot be read is left out: better none than a wrong one.
+        """
+        return self._replace(exif=_update_exif(self.exif, size), xmp=_update_xmp(self.xmp, size))
+
+
+def read_metadata(opened: Image.Image) -> Metadata:
+    """From a file that Pillow has opened; a broken part counts as none."""
+    icc = opened.info.get("icc_profile")
+    exif = None
+    with contextlib.suppress(Exception):  # EXIF of cameras is often broken, and Pillow then raises whatever comes
+        parsed = opened.getexif()
+        if opened.format == "TIFF":
+            for tag in _STORAGE_TAGS & set(parsed):
+                del parsed[tag]
+        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+            parsed.get_ifd(ifd)  # read, or it would not be written
+        exif = _exif_bytes(parsed) if len(parsed) else None
+    xmp = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp")
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    dpi: Any = opened.info.get("dpi")
+    with contextlib.suppress(Exception):
+        dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+        return Metadata(_rgb_or_grey(icc), exif, xmp or None, dpi)
+    return Metadata(_rgb_or_grey(icc), exif, xmp or None)
+
+
+def png_chunks(metadata: Metadata, grey: bool) -> list[Chunk]:
+    """As chunks before the pixels of a PNG; the profile only if it is of the image's kind."""
+    chunks = []
+    icc = icc_for(metadata, grey)
+    if icc:
+        chunks.append(Chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
+    if metadata.dpi:
+        per_metre = [min(round(dpi / 0.0254), 2**31 - 1) for dpi in metadata.dpi]
+        chunks.append(Chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    if metadata.exif:
+        chunks.append(Chunk(b"eXIf", metadata.exif))
+    if metadata.xmp:
+        chunks.append(Chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + metadata.xmp))
+    return chunks
+
+
+def pillow_options(metadata: Metadata, file_format: str, grey: bool) -> dict[str, Any]:
+    """As arguments of Pillow's `save` for JPEG, WebP and BMP; what a format has no place for is left out."""
+    if file_format == "BMP":
+        return {"dpi": metadata.dpi} if metadata.dpi else {}
+    options: dict[str, Any] = {"icc_profile": icc_for(metadata, grey), "xmp": metadata.xmp}
+    options["exif"] = metadata.exif and b"Exif\0\0" + metadata.exif
+    if file_format == "JPEG":
+        options["dpi"] = metadata.dpi and tuple(round(dpi) for dpi in metadata.dpi)
+        if metadata.exif and len(metadata.exif) + 6 > _MAX_JPEG_SEGMENT:
+            options["exif"] = None
+        if metadata.xmp and len(metadata.xmp) + len(_XMP_MARK) > _MAX_JPEG_SEGMENT:
+            options["xmp"] = None
+    return {key: value for key, value in options.items() if value}
+
+
+def tiff_tags(metadata: Metadata) -> list[tuple[int, int, int, Any, bool]]:
+    """As tifffile's `extratags`: XMP, and the texts of EXIF's first directory."""
+    tags: list[tuple[int, int, int, Any, bool]] = []
+    if metadata.xmp:
+        tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
+    return tags + [(code, 2, 0, value, True) for code, value in _exif_texts(metadata.exif).items()]
+
+
+def icc_for(metadata: Metadata, grey: bool) -> bytes | None:
+    """The profile, if it is one of grey images for a grey one, of RGB for others."""
+    icc = metadata.icc
+    return icc if icc and (icc[16:20] == b"GRAY") == grey else None
+
+
+def _rgb_or_grey(icc: bytes | None) -> bytes | None:
+    return icc if icc and len(icc) > 128 and icc[16:20] in (b"RGB ", b"GRAY") else None
+
+
+def _exif_bytes(exif: Image.Exif) -> bytes:
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def _parse(exif: bytes) -> Image.Exif:
+    parsed = Image.Exif()
+    parsed.load(b"Exif\0\0" + exif)
+    return parsed
+
+
+def _update_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
+    if not exif:
+        return None
+    with contextlib.suppress(Exception):
+        parsed = _parse(exif)
+        sub = parsed.get_ifd(ExifTags.IFD.Exif)
+        parsed.get_ifd(ExifTags.IFD.GPSInfo)
+        if ExifTags.Base.Orientation in parsed:
+            parsed[ExifTags.Base.Orientation] = 1
+        for tags, ifd in ((_SIZE_TAGS, parsed), (_EXIF_SIZE_TAGS, sub)):
+            for tag, axis in tags.items():
+                if tag in ifd:
+                    ifd[tag] = size[axis]
+        return _exif_bytes(parsed)  # the second directory, which holds the thumbnail, is not written
+    return None
+
+
+def _exif_texts(exif: bytes | None) -> dict[int, str]:
+    """The texts of the first directory: camera, date, author and the like."""
+    texts: dict[int, str] = {}
+    with contextlib.suppress(Exception):
+        parsed = _parse(exif) if exif else {}
+        texts = {tag: value for tag, value in parsed.items() if isinstance(value, str) and value.isascii() and value}
+    return {tag: value for tag, value in texts.items() if tag not in _STORAGE_TAGS}
+
+
+def _update_xmp(xmp: bytes | None, size: tuple[int, int]) -> bytes | None:
+    """XMP with the new size and no turn, whether written as attributes or as elements."""
+    if not xmp:
+        return None
+    for name, value in (*((n, size[axis]) for n, axis in _XMP_SIZES.items()), ("tiff:Orientation", 1)):
+        key = name.encode()
+        xmp = re.sub(rb"(" + key + rb"\s*=\s*[\"'])\d+([\"'])", rb"\g<1>%d\g<2>" % value, xmp)
+        xmp = re.sub(rb"(<" + key + rb">\s*)\d+(\s*</" + key + rb">)", rb"\g<1>%d\g<2>" % value, xmp)
+    # thumbnails: <xmp:Thumbnails> ... </xmp:Thumbnails>
+    return re.sub(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", b"", xmp, flags=re.DOTALL)

@@ -1,0 +1,83 @@
+"""Which size a result has: by a scale, by what one wants of its sides or its area; and which part of it is made."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from realciao.coords import scaled_size
+from realciao.errors import UserError
+
+MAX_OUTPUT_PIXELS = 4_000_000_000
+
+Size = tuple[int, int]
+Roi = tuple[int, int, int, int]
+"""(y0, x0, y1, x1) in pixels of the input."""
+
+
+class SizeError(UserError):
+    """A scale, size or region that cannot be made."""
+
+
+class SizeRequest(NamedTuple):
+    """What is asked of every result; one of these is given. Where one side is, the other keeps the proportions."""
+
+    scale: float | tuple[float, float] | None = None
+    """Of both axes, or (scale_y, scale_x)."""
+    size: Size | None = None
+    """Height and width."""
+    width: int | None = None
+    height: int | None = None
+    long_side: int | None = None
+    short_side: int | None = None
+    megapixels: float | None = None
+
+    def resolve(self, size: Size) -> Size:
+        """Height and width of the result of an image of `size`.
+
+        Raises:
+            SizeError: none or several are given, or one that is no size.
+        """
+        given = {name: value for name, value in self._asdict().items() if value is not None}
+        if len(given) != 1:
+            raise SizeError("give either a scale or a size")
+        ((name, value),) = given.items()
+        if name in ("scale", "size"):
+            return output_size(size, self.scale, self.size)
+        if not math.isfinite(value) or value <= 0:
+            raise SizeError(f"{name} {value} is not above 0")
+        height, width = size
+        side = {"width": width, "height": height, "long_side": max(size), "short_side": min(size)}
+        scale = math.sqrt(value * 1e6 / (height * width)) if name == "megapixels" else value / side[name]
+        return scaled_size(size, scale)
+
+
+def output_size(size: Size, scale: float | tuple[float, float] | None, wanted: Size | None) -> Size:
+    """Height and width of the result of an image of `size`: at a scale, or as wanted; SizeError unless one is given."""
+    if (scale is None) == (wanted is None):
+        raise SizeError("give either a scale or a size")
+    if scale is not None:
+        scales = tuple(scale) if isinstance(scale, tuple | list) else (scale, scale)
+        if len(scales) != 2 or not all(math.isfinite(s) and s > 0 for s in scales):
+            raise SizeError(f"scale {scale} is not a number above 0")
+        return scaled_size(size, (scales[0], scales[1]))
+    assert wanted is not None
+    if len(wanted) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in wanted):
+        raise SizeError(f"size {wanted} is not a height and a width of 1 pixel or more")
+    return int(wanted[0]), int(wanted[1])
+
+
+def count_pixels(height: int, width: int) -> int:
+    """The number of pixels of a result. SizeError where there is none, or more than MAX_OUTPUT_PIXELS."""
+    if not 0 < height * width <= MAX_OUTPUT_PIXELS:
+        problem = f"above the {MAX_OUTPUT_PIXELS} pixels that are made at once" if height * width else "empty"
+        raise SizeError(f"a result of {width}x{height} is {problem}")
+    return height * width
+
+
+def check_roi(roi: Roi | None, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The rows and the columns of a region; all where it is None. SizeError where it has no area inside the image."""
+    y0, x0, y1, x1 = roi or (0, 0, *size)
+    if not (0 <= y0 < y1 <= size[0] and 0 <= x0 < x1 <= size[1]):
+        raise SizeError(f"region {roi} is not (y0, x0, y1, x1) with an area inside the image of {size[1]}x{size[0]}")
+    return (y0, y1), (x0, x1)
