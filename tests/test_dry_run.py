@@ -27,7 +27,7 @@ def test_files_take_the_disk_that_was_predicted(tmp_path: Path) -> None:
     trainer.fit()
     run = RunFolder(options)
     taken = sum(path.stat().st_size for root in (run.checkpoints, run.models) for path in root.rglob("*.*"))
-    predicted = sum(cost.files_bytes(options.logger.save_every) for cost in costs)
+    predicted = sum(cost.files_bytes(options.logger.save_every, None) for cost in costs)
     assert predicted == pytest.approx(taken, rel=0.35)  # each stage's and the run's latest weights are counted alike
     net = StageRun(options, 0).net_g
     assert costs[0].parameters_g == sum(p.numel() for p in net.parameters())

@@ -19,7 +19,7 @@ from realciao.options import Options, load_options
 from realciao.rehearsal import rehearse, rehearse_validation
 from realciao.stage_run import StageRun, Weights
 
-FILES = sorted((Path(__file__).parents[1] / "options").glob("*.yml"))
+FILES = sorted((Path(__file__).parents[1] / "options").glob("[!e]*.yml"))  # eval_*.yml are evaluate.py's
 ANOTHER_RECIPE = "{steps: [{type: Resize, relative_to: lr, mode: bicubic, antialias: true}]}"
 
 # Parameters of the generator: from the released models, the papers' tables and the counts of their code

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-QUERIES_PER_CHUNK = {"cpu": 2**9}
-"""Queries of a grid decoded at a time, by device: on a CPU, so few that what one layer hands to the next stays in its cache."""
+CPU_CHUNK_NUMBERS = 1.3e6
+"""What the four cells of a grid's queries decoded at a time hand from layer to layer: on a CPU that must stay in its cache."""
+CPU_QUERIES = (2**9, 2**13)
+"""Fewest and most at a time: calls cost, too."""
 QUERIES_PER_CHUNK_ELSEWHERE = 2**16
 
 
@@ -46,7 +48,7 @@ class SeparableDecoder(nn.Module, ABC):
         rows = self.locate(prepared, 0, ys.expand(b, hq), cell[:, 0])
         columns = self.locate(prepared, 1, xs.expand(b, wq), cell[:, 1])
         prepared, rows = self.narrow(prepared, rows)
-        queries = QUERIES_PER_CHUNK.get(ys.device.type, QUERIES_PER_CHUNK_ELSEWHERE)
+        queries = self.queries_per_chunk(ys.device)
         wide = min(wq, queries)
         bands = []
         for y in range(0, hq, queries // wide):
@@ -54,6 +56,14 @@ class SeparableDecoder(nn.Module, ABC):
             parts = [self._window(prepared, band, _slice(columns, x, x + wide), cell) for x in range(0, wq, wide)]
             bands.append(torch.cat(parts, dim=2))
         return torch.cat(bands, dim=1).permute(0, 3, 1, 2)
+
+    def queries_per_chunk(self, device: torch.device) -> int:
+        """Queries of a grid that are decoded at a time."""
+        if device.type != "cpu":
+            return QUERIES_PER_CHUNK_ELSEWHERE
+        widths = [max(m.in_features, m.out_features) for m in self.modules() if isinstance(m, nn.Linear)]
+        fewest, most = CPU_QUERIES
+        return max(fewest, min(most, int(CPU_CHUNK_NUMBERS / (4 * max(widths, default=1)))))
 
     def narrow(self, prepared: Any, rows: Any) -> tuple[Any, Any]:
         """What queries of these rows need of an image, and the rows in terms of that: everything, unless overridden."""

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from realciao.archs.ciaosr_arch import QUERIES_PER_BAND
-from realciao.archs.decoders.separable import QUERIES_PER_CHUNK, QUERIES_PER_CHUNK_ELSEWHERE
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net
 from realciao.measuring.memory import peak_bytes
 from realciao.measuring.report import Figure, Table
@@ -55,7 +54,7 @@ def formula(net: Any, case: Case, threads: int) -> int:
     width = case.size[1]
     rows = min(case.size[0], max(1, QUERIES_PER_BAND // width))
     read = case.side * min(case.side, math.ceil(rows / case.scale) + 3)
-    chunk = min(queries, QUERIES_PER_CHUNK.get(net.mean.device.type, QUERIES_PER_CHUNK_ELSEWHERE))
+    chunk = min(queries, net.decoder.queries_per_chunk(net.mean.device))
     value = decoder.imnet_v.last.out_features
     band = read * (14 * c + 13 * d + 10) + chunk * (14 * value + 12 * d) + 12 * rows * width
     decoding = (c + c * m + 3) * lr + 3 * queries + max(3 * queries, band)
