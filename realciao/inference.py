@@ -74,11 +74,10 @@ class Upscaler:
         self.dials = Dials(ensemble, back_projection)
         self.tile_px = tile_px
         reach = self.net.reach_px
-        if halo_px is None:
-            halo_px = reach if reach is not None and reach <= MAX_EXACT_HALO_PX else SHORT_HALO_PX
-        comes_close = reach is None or halo_px < reach
-        self.fade_px = min(FADE_PX, halo_px // 2) if comes_close else 0
-        self.halo_px = halo_px + self.dials.halo_px
+        usual = reach if reach is not None and reach <= MAX_EXACT_HALO_PX else SHORT_HALO_PX
+        halo = usual if halo_px is None else halo_px
+        self.fade_px = min(FADE_PX, halo // 2) if reach is None or halo < reach else 0
+        self.halo_px = halo + self.dials.halo_px
 
     @classmethod
     def from_file(

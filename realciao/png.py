@@ -54,7 +54,7 @@ def write_png(
         for begin in range(0, len(band), ROWS_PER_STEP):
             rows = _as_bytes(band[begin : begin + ROWS_PER_STEP])
             filtered = _filter(rows, np.concatenate([above, rows[:-1]]), channels * dtype.itemsize)
-            _write_data(file, packer.compress(filtered))
+            _write_data(file, packer.compress(filtered.tobytes()))
             above = rows[-1:]
     _write_data(file, packer.flush())
     _write_chunk(file, Chunk(b"IEND", b""))

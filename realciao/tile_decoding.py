@@ -47,19 +47,21 @@ def decode_tile(
     if not dials.back_projection:
         yield from _decode(net, lq, rows, columns, size, out_size, dials.ensemble)
         return
-    wide = [
-        _widen(span, n, n_out, REACH_PX * dials.back_projection)
-        for span, n, n_out in zip((rows, columns), size, out_size, strict=True)
-    ]
-    pred = torch.cat([band for _, band in _decode(net, lq, *wide, size, out_size, dials.ensemble)], dim=1)[None]
-    matrices = [
-        tuple(m.to(pred) for m in axis_matrices((span.out_begin, span.out_end), n_out, (span.begin, span.end), n))
-        for span, n, n_out in zip(wide, size, out_size, strict=True)
-    ]
-    pred = back_project(pred, lq.to(pred), *matrices, dials.back_projection)[0]
-    top, left = rows.out_begin - wide[0].out_begin, columns.out_begin - wide[1].out_begin
+    margin = REACH_PX * dials.back_projection
+    wide_rows = _widen(rows, size[0], out_size[0], margin)
+    wide_columns = _widen(columns, size[1], out_size[1], margin)
+    bands = _decode(net, lq, wide_rows, wide_columns, size, out_size, dials.ensemble)
+    pred = torch.cat([band for _, band in bands], dim=1)[None]
+    matrices = [_matrices(span, size[i], out_size[i], pred) for i, span in enumerate((wide_rows, wide_columns))]
+    pred = back_project(pred, lq.to(pred), matrices[0], matrices[1], dials.back_projection)[0]
+    top, left = rows.out_begin - wide_rows.out_begin, columns.out_begin - wide_columns.out_begin
     height, width = rows.out_end - rows.out_begin, columns.out_end - columns.out_begin
     yield rows.out_begin, pred[:, top : top + height, left : left + width]
+
+
+def _matrices(span: Span, n: int, n_out: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    up, down = axis_matrices((span.out_begin, span.out_end), n_out, (span.begin, span.end), n)
+    return up.to(like), down.to(like)
 
 
 def _widen(span: Span, n: int, n_out: int, margin: int) -> Span:
