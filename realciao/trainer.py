@@ -196,7 +196,7 @@ class Trainer:
         since = self.step
         for parts in progress.watch(_groups(loader, stage.accum_iter)):
             self._seed_step()
-            batches = [cast(TrainBatch, send_to_device(part, accelerator.device, non_blocking=True)) for part in parts]
+            batches = [send_to_device(part, accelerator.device, non_blocking=True) for part in parts]
             losses = stage_run.step(batches, self.step - first_step)
             sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
             self.step += 1
