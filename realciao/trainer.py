@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list, gather_object, send_to_devic
 from torch import Tensor
 
 from realciao.archs import build_network
-from realciao.batch import EvalItem, TrainBatch
+from realciao.batch import EvalItem
 from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
@@ -369,7 +369,7 @@ def _held_back() -> Iterator[list[logging.LogRecord]]:
         logger.removeHandler(handler)
 
 
-def _groups(batches: Iterable[TrainBatch], count: int) -> Iterator[list[TrainBatch]]:
+def _groups(batches: Iterable[Any], count: int) -> Iterator[list[Any]]:
     """The batches, `count` at a time."""
     iterator = iter(batches)
     while group := list(islice(iterator, count)):

@@ -38,7 +38,12 @@ class CropBatch(TypedDict):
 
 def crop_item(plan: degradations.Plan, place: Place, gt: Float[np.ndarray, "hr_h hr_w 3"]) -> Any:
     """A sample that is yet to be degraded: a CropBatch's parts, without the batch axis."""
-    points = {"coord": place.coord, "cell": place.cell, "ys": torch.from_numpy(place.ys), "xs": torch.from_numpy(place.xs)}
+    points = {
+        "coord": place.coord,
+        "cell": place.cell,
+        "ys": torch.from_numpy(place.ys),
+        "xs": torch.from_numpy(place.xs),
+    }
     patch = (place.top, place.left, place.n_patch)
     return {"hr": to_tensor(gt)[0].flatten(), "plan": plan, "patch": patch, "points": points}
 
@@ -64,8 +69,7 @@ def degrade_crops(batch: CropBatch, gt_usm: bool) -> TrainBatch:
     plans, points = batch["plans"], batch["points"]
     sizes = [tuple(plan["size"]) for plan in plans]
     crops = [
-        part.view(3, *size)
-        for part, size in zip(batch["hr"].split([3 * h * w for h, w in sizes]), sizes, strict=True)
+        part.view(3, *size) for part, size in zip(batch["hr"].split([3 * h * w for h, w in sizes]), sizes, strict=True)
     ]
     lqs, targets = list(crops), list(crops)
     for size in dict.fromkeys(sizes):
