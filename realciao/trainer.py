@@ -350,6 +350,8 @@ class Trainer:
 
     def _asked_to_stop(self) -> int:
         """The signal that any process got, 0 if none did; they all stop after the same step."""
+        if self.accelerator.num_processes == 1:  # no trip to the device in each step
+            return self._interruption.number
         number = torch.tensor([self._interruption.number], device=self.accelerator.device)
         return int(cast(Tensor, self.accelerator.gather(number)).max())
 

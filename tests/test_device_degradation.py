@@ -74,9 +74,8 @@ def test_noise_has_the_same_distribution_from_both(tmp_path: Path) -> None:
     assert (levels[0] - levels[1]).abs().max() < 1.95 * (2 / len(opencv)) ** 0.5  # Kolmogorov-Smirnov, p = 0.001
 
 
-@pytest.mark.parametrize("queries", [POINTS, WINDOW], ids=["points", "window"])
-def test_workers_and_neighbours_do_not_change_a_sample_by_a_bit(queries: dict) -> None:
-    dataset = make("torch", "realesrgan", **queries)
+def test_workers_and_neighbours_do_not_change_a_sample_by_a_bit() -> None:
+    dataset = make("torch", "realesrgan", **POINTS)
     alone, helped = batches(dataset), batches(dataset, num_workers=2)
     assert all(map(same, alone, helped))
     shares = [batches(dataset, batch_size=2, rank=rank, world_size=2) for rank in range(2)]
@@ -88,6 +87,7 @@ def test_workers_and_neighbours_do_not_change_a_sample_by_a_bit(queries: dict) -
 def test_a_run_that_degrades_on_the_device_resumes_bit_for_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def train(name: str, *more: str, **flags: bool) -> dict[str, torch.Tensor]:
         change = ["datasets.train.executor=torch", f"datasets.train.pipeline={NOISY}", f"name={name}", *more]
+        change += ["stages.0.total_iter=2", "stages.1.total_iter=2", "logger.trackers=[]"]
         Trainer(load_options([write_options(tmp_path)], change), **flags).fit()
         return load_file(tmp_path / "experiments" / name / "models" / "net_g_latest.safetensors")
 
@@ -97,7 +97,7 @@ def test_a_run_that_degrades_on_the_device_resumes_bit_for_bit(tmp_path: Path, m
         original, steps = StageRun.step, iter(range(1, 100))
 
         def interrupted(self: StageRun, *arguments: Any) -> Any:
-            if next(steps) == 6:
+            if next(steps) == 3:
                 signal.raise_signal(signal.SIGINT)
             return original(self, *arguments)
 
