@@ -17,8 +17,8 @@ from realciao.options import load_options
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 
-POINTS = {"lq_size": 16, "sample_q": 60}
-WINDOW = {"window": 24}
+POINTS: dict[str, Any] = {"lq_size": 16, "sample_q": 60}
+WINDOW: dict[str, Any] = {"window": 24}
 EXECUTORS = ("opencv", "torch")
 
 

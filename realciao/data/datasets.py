@@ -38,7 +38,7 @@ class TrainSet(ABC, Dataset[Any]):
 
     def collate(self, items: Sequence[Any]) -> Any:
         """The batch of some items, as it leaves a worker."""
-        return default_collate(items)
+        return default_collate(list(items))
 
     def finish(self, batch: Any) -> TrainBatch:
         """Makes a TrainBatch, on the device where the batch lies, of what `collate` gave."""
