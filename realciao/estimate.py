@@ -5,16 +5,14 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from statistics import median
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 from torch import Tensor, nn
-from torch.utils.data import default_collate
 
-from realciao.batch import TrainBatch
-from realciao.data import SampleIndex, ValSet
+from realciao.data import ValSet
 from realciao.errors import OptionError
 from realciao.markdown import table
 from realciao.measuring.usage import GIB, forget_peak, peak_gib
@@ -85,8 +83,8 @@ def measure_stage(
     stage_run = StageRun(options, index)
     stage_run.start(accelerator, weights)
     stage = stage_run.stage
-    data_s, batch = _cpu_timed(lambda: _batch(stage_run, stage.train_data.batch_size))
-    batch = cast(TrainBatch, send_to_device(batch, device))
+    data_s, batch = _cpu_timed(lambda: stage_run.dataset.first(stage.train_data.batch_size))
+    batch = send_to_device(batch, device)
     try:
         times = [_timed(lambda: full_step(stage_run, batch, stage.accum_iter), device) for _ in range(TIMED_STEPS + 1)][
             1:
@@ -157,10 +155,6 @@ def describe_costs(options: Options, costs: Sequence[StageCost], device: torch.d
         f"\n{', '.join(slow)}: the loader is slower than the step; raise datasets.train.num_workers" if slow else ""
     )
     return f"{text}\nin all about {_duration(total_s)} and {total_bytes / GIB:.2f} GiB, {where}{advice}"
-
-
-def _batch(stage_run: StageRun, size: int) -> Any:
-    return default_collate([stage_run.dataset[SampleIndex(draw, step=0)] for draw in range(size)])
 
 
 def _validation_s(net: nn.Module, val_set: ValSet, metrics: Sequence[Metric], device: torch.device) -> float:

@@ -2,17 +2,15 @@
 
 import traceback
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
-from torch.utils.data import default_collate
 
-from realciao.batch import TrainBatch
 from realciao.coords import make_axis, make_cell
-from realciao.data import SampleIndex, ValSet
+from realciao.data import ValSet
 from realciao.errors import OptionError, UserError
 from realciao.image import to_tensor
 from realciao.stage_run import StageRun, Weights
@@ -30,8 +28,7 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
         UserError: no sample can be made, or the weights are another network's.
     """
     stage_run.start(accelerator, weights)
-    samples = [stage_run.dataset[SampleIndex(draw, step=0)] for draw in range(2)]
-    batch = cast(TrainBatch, send_to_device(default_collate(samples), accelerator.device))
+    batch = send_to_device(stage_run.dataset.first(2), accelerator.device)
     try:
         losses = full_step(stage_run, batch)
         for name, loss in losses.items():
@@ -47,8 +44,8 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
         accelerator.free_memory()
 
 
-def full_step(stage_run: StageRun, batch: TrainBatch, batches: int = 1) -> dict[str, torch.Tensor]:
-    """A step of a started stage, with the batch so many times, in which generator and discriminator both move."""
+def full_step(stage_run: StageRun, batch: Any, batches: int = 1) -> dict[str, torch.Tensor]:
+    """A step of a started stage, with the loader's batch so many times, in which generator and discriminator both move."""
     stage = stage_run.stage
     return stage_run.step([batch] * batches, -(-stage.net_d_init_iters // stage.net_d_iters) * stage.net_d_iters)
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.utils.data import default_collate
 
 from realciao.archs import build_network
 from realciao.batch import TrainBatch
 from realciao.checkpoint import load_tensors, load_weights
-from realciao.data import SampleIndex, build_train_set
+from realciao.data import build_train_set
 from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
 from realciao.health import Health
@@ -124,11 +123,11 @@ class StageRun:
     def _raw(self, net: nn.Module) -> nn.Module:
         return self.accelerator.unwrap_model(net)
 
-    def step(self, batches: Sequence[TrainBatch], iteration: int) -> dict[str, Tensor]:
+    def step(self, loaded: Sequence[Any], iteration: int) -> dict[str, Tensor]:
         """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.
 
         Args:
-            batches: on the device; the gradient is the mean of theirs.
+            loaded: batches of the loader, on the device; the gradient is the mean of theirs.
             iteration: of the stage.
 
         Returns:
@@ -138,6 +137,7 @@ class StageRun:
             Unhealthy: too much has gone wrong, see `realciao.health`.
         """
         stage = self.stage
+        batches = [self.dataset.finish(batch) for batch in loaded]
         if self.engine.channels_last:
             batches = [
                 cast(TrainBatch, {**b, "lq": b["lq"].contiguous(memory_format=torch.channels_last)}) for b in batches
@@ -209,8 +209,8 @@ class StageRun:
 
     def load_preview(self) -> None:
         """Makes the samples that `judge_colors` looks at."""
-        items = default_collate([self.dataset[SampleIndex(draw, step=0)] for draw in range(PREVIEW)]).items()
-        self._preview = cast(TrainBatch, {key: value.to(self.accelerator.device) for key, value in items})
+        items = self.dataset.finish(self.dataset.first(PREVIEW)).items()
+        self._preview = cast(TrainBatch, {key: cast(Tensor, value).to(self.accelerator.device) for key, value in items})
 
     @torch.no_grad()
     def judge_colors(self) -> None:

@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list, gather_object, send_to_devic
 from torch import Tensor
 
 from realciao.archs import build_network
-from realciao.batch import EvalItem, TrainBatch
+from realciao.batch import EvalItem
 from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
@@ -196,7 +196,7 @@ class Trainer:
         since = self.step
         for parts in progress.watch(_groups(loader, stage.accum_iter)):
             self._seed_step()
-            batches = [cast(TrainBatch, send_to_device(part, accelerator.device, non_blocking=True)) for part in parts]
+            batches = [send_to_device(part, accelerator.device, non_blocking=True) for part in parts]
             losses = stage_run.step(batches, self.step - first_step)
             sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
             self.step += 1
@@ -350,6 +350,8 @@ class Trainer:
 
     def _asked_to_stop(self) -> int:
         """The signal that any process got, 0 if none did; they all stop after the same step."""
+        if self.accelerator.num_processes == 1:  # no trip to the device in each step
+            return self._interruption.number
         number = torch.tensor([self._interruption.number], device=self.accelerator.device)
         return int(cast(Tensor, self.accelerator.gather(number)).max())
 
@@ -369,7 +371,7 @@ def _held_back() -> Iterator[list[logging.LogRecord]]:
         logger.removeHandler(handler)
 
 
-def _groups(batches: Iterable[TrainBatch], count: int) -> Iterator[list[TrainBatch]]:
+def _groups(batches: Iterable[Any], count: int) -> Iterator[list[Any]]:
     """The batches, `count` at a time."""
     iterator = iter(batches)
     while group := list(islice(iterator, count)):

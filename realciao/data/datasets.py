@@ -1,12 +1,12 @@
 """What a data set is for: sample numbers in and training items out, or a fixed list of validation images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from realciao.batch import EvalItem, TrainBatch
 from realciao.data.image_store import report_unreadable
@@ -26,12 +26,27 @@ class SampleIndex(NamedTuple):
     """Running number of the global batch that it belongs to."""
 
 
-class TrainSet(ABC, Dataset[TrainBatch]):
-    """A training set: the same index gives the same item, bit for bit, whichever process asks."""
+class TrainSet(ABC, Dataset[Any]):
+    """A training set: the same index gives the same item, bit for bit, whichever process asks.
+
+    A loader's worker makes items and collates them; what it hands over goes to the device and is finished there.
+    """
 
     @abstractmethod
-    def __getitem__(self, index: SampleIndex) -> TrainBatch:
-        """The item of an index: tensors without the batch axis, for default_collate."""
+    def __getitem__(self, index: SampleIndex) -> Any:
+        """The item of an index: a TrainBatch's tensors without the batch axis, or what `collate` and `finish` take."""
+
+    def collate(self, items: Sequence[Any]) -> Any:
+        """The batch of some items, as it leaves a worker."""
+        return default_collate(list(items))
+
+    def finish(self, batch: Any) -> TrainBatch:
+        """Makes a TrainBatch, on the device where the batch lies, of what `collate` gave."""
+        return batch
+
+    def first(self, count: int) -> Any:
+        """The batch, collated, of the first samples."""
+        return self.collate([self[SampleIndex(draw, step=0)] for draw in range(count)])
 
     @property
     @abstractmethod

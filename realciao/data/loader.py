@@ -3,13 +3,12 @@
 import itertools
 import signal
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from realciao.batch import TrainBatch
 from realciao.data.datasets import SampleIndex, TrainSet
 
 
@@ -65,8 +64,8 @@ def build_train_loader(
     rank: int = 0,
     world_size: int = 1,
     accum_iter: int = 1,
-) -> "DataLoader[TrainBatch]":
-    """Batches of a training set for one process, see TrainSampler; iterate it once, do not shard it again.
+) -> "DataLoader[Any]":
+    """Batches of a training set for one process, see TrainSampler, for its `finish`; iterate it once, do not shard it again.
 
     With workers, OpenCV is put on one thread in this process too.
     """
@@ -77,6 +76,7 @@ def build_train_loader(
         dataset,
         batch_sampler=cast("Sampler[list[int]]", sampler),  # torch's annotation knows integer indices only
         num_workers=num_workers,
+        collate_fn=dataset.collate,
         worker_init_fn=_init_worker,
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # else starting the loader advances torch's global RNG

@@ -8,7 +8,7 @@ from realciao.data.image_store import ImageStore
 from realciao.data.pair_files import check_ratio, match_pairs
 from realciao.data.queries import make_queries
 from realciao.data.randomness import stream
-from realciao.data.train_item import orientation, oriented, random_corner, train_item
+from realciao.data.train_item import orientation, oriented, place_item, random_corner, train_item
 from realciao.registry import DATASET_REGISTRY
 
 
@@ -81,4 +81,5 @@ class PairedDataset(TrainSet):
         turn = orientation(rng, self.use_hflip, self.use_rot)
         lq, gt = (oriented(image, *turn) for image in self._store.take(index.draw, self.n_patch))
         corner = random_corner(rng, lq.shape[:2], self.n_patch)
-        return train_item(rng, self.queries, corner, self.n_patch, lq, gt, gt if self.gt_usm else None)
+        place = place_item(rng, self.queries, corner, self.n_patch, lq.shape[:2], gt.shape[:2])
+        return train_item(place, lq, gt, gt if self.gt_usm else None)

@@ -1,7 +1,8 @@
 """Training pairs synthesised on the fly: crop a photo, degrade it at a random scale, ask for HR pixels."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -11,12 +12,13 @@ import degradations
 from realciao.batch import TrainBatch
 from realciao.data.build import build_recipe
 from realciao.data.datasets import Count, Positive, SampleIndex, Scale, TrainSet
+from realciao.data.device_degradation import collate_crops, crop_item, degrade_crops
 from realciao.data.geometry import largest_crop, plan_crop
 from realciao.data.image_store import ImageStore
 from realciao.data.photos import find_photos
 from realciao.data.queries import make_queries
 from realciao.data.randomness import Stream, stream
-from realciao.data.train_item import orientation, oriented, random_corner, train_item
+from realciao.data.train_item import orientation, oriented, place_item, random_corner, train_item
 from realciao.errors import OptionError
 from realciao.image import to_rgb
 from realciao.registry import DATASET_REGISTRY
@@ -41,6 +43,7 @@ class SyntheticDataset(TrainSet):
         scales: the scales to draw from, e.g. [2, 3, 4]; null for all of the run's range (the paper's Table 5 compares the two).
         use_hflip: mirror every other sample, at random.
         use_rot: turn each sample by a random multiple of 90 degrees.
+        executor: who carries out the plans: `opencv` in the loader's workers, or `torch` on the training device.
         scale_range: smallest and largest scale, at least 1.
         seed: of every random choice.
         gt_usm: whether items hold the sharpened target.
@@ -61,6 +64,7 @@ class SyntheticDataset(TrainSet):
         scales: Annotated[tuple[Scale, ...], Meta(min_length=1)] | None = None,
         use_hflip: bool = True,
         use_rot: bool = True,
+        executor: Literal["opencv", "torch"] = "opencv",
         *,
         scale_range: tuple[float, float],
         seed: int,
@@ -70,6 +74,7 @@ class SyntheticDataset(TrainSet):
         self.pipeline = build_recipe(pipeline)
         self.use_hflip = use_hflip
         self.use_rot = use_rot
+        self.executor = executor
         self.scale_range = scale_range
         if scales and not scale_range[0] <= min(scales) <= max(scales) <= scale_range[1]:
             raise OptionError("scales", f"{list(scales)} go beyond the run's scale_range {list(scale_range)}")
@@ -91,15 +96,24 @@ class SyntheticDataset(TrainSet):
     def targets(self) -> list[Path]:
         return [entry[-1] for entry in self._store.entries]
 
-    def __getitem__(self, index: SampleIndex) -> TrainBatch:
+    def __getitem__(self, index: SampleIndex) -> Any:
         rng = stream(self.seed, index.draw)
         scale = self._scale(rng, index.step)
         plan = plan_crop(self.queries.patch_size(scale), scale)
         gt = self._crop(rng, index.draw, plan.n_hr)
         recipe = self.pipeline.sample(rng, size=(plan.n_hr, plan.n_hr), scale=scale)
+        place = place_item(rng, self.queries, plan.corner(rng), plan.n_patch, recipe["lr_size"], recipe["size"])
+        if self.executor == "torch":
+            return crop_item(recipe, place, gt)
         # sharpened whole, before the patch is cut: its reach is 25 px
         lq, gt_usm = degradations.pair(recipe, gt)
-        return train_item(rng, self.queries, plan.corner(rng), plan.n_patch, lq, gt, gt_usm if self.gt_usm else None)
+        return train_item(place, lq, gt, gt_usm if self.gt_usm else None)
+
+    def collate(self, items: Sequence[Any]) -> Any:
+        return collate_crops(items) if self.executor == "torch" else super().collate(items)
+
+    def finish(self, batch: Any) -> TrainBatch:
+        return degrade_crops(batch, self.gt_usm) if self.executor == "torch" else super().finish(batch)
 
     def _scale(self, rng: np.random.Generator, step: int) -> float:
         shared = self.queries.one_scale_per_batch

@@ -1,8 +1,10 @@
 """From stored LR and HR images to one item of a training batch: views first, float pixels last."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from realciao.batch import TrainBatch
 from realciao.data.geometry import Axis
@@ -26,29 +28,51 @@ def oriented(image: AnyImage, mirrored: bool, quarter_turns: int) -> Shaped[np.n
     return np.rot90(image[:, ::-1] if mirrored else image, quarter_turns)
 
 
-def train_item(
+class Place(NamedTuple):
+    """What a sample takes of its LR and HR images."""
+
+    top: int
+    left: int
+    n_patch: int
+    """of the LR patch"""
+    ys: Int[np.ndarray, "hq wq"]
+    xs: Int[np.ndarray, "hq wq"]
+    """Rows and columns of the queried HR pixels."""
+    coord: Float[torch.Tensor, "hq wq 2"]
+    cell: Float[torch.Tensor, "2"]
+
+
+def place_item(
     rng: np.random.Generator,
     queries: Queries,
     corner: tuple[int, int],
     patch_size: int,
+    lq_size: tuple[int, ...],
+    gt_size: tuple[int, ...],
+) -> Place:
+    """Draws the queried pixels on the LR patch at `corner` (top, left) of images of these sizes (height, width)."""
+    top, left = corner
+    rows = Axis(gt_size[0], lq_size[0], top, patch_size)
+    columns = Axis(gt_size[1], lq_size[1], left, patch_size)
+    ys, xs = queries.pick(rng, rows, columns)
+    coord = np.stack([rows.coord(ys), columns.coord(xs)], axis=-1)
+    cell = torch.tensor([rows.cell, columns.cell], dtype=torch.float32)
+    return Place(top, left, patch_size, ys, xs, torch.from_numpy(coord.astype(np.float32)), cell)
+
+
+def train_item(
+    place: Place,
     lq: Shaped[np.ndarray, "h w *c"],
     gt: Shaped[np.ndarray, "hr_h hr_w *gt_c"],
     gt_usm: Shaped[np.ndarray, "hr_h hr_w *gt_c"] | None,
 ) -> TrainBatch:
-    """Cuts the LR patch at `corner` (top, left) and gathers the queried HR pixels; tensors without the batch axis.
+    """Cuts the LR patch and gathers the queried HR pixels; tensors without the batch axis.
 
     Images are as stored or float; only what is cut and gathered is converted.
     """
-    top, left = corner
-    rows = Axis(gt.shape[0], lq.shape[0], top, patch_size)
-    columns = Axis(gt.shape[1], lq.shape[1], left, patch_size)
-    ys, xs = queries.pick(rng, rows, columns)
-    coord = np.stack([rows.coord(ys), columns.coord(xs)], axis=-1)
+    top, left, n_patch, ys, xs, coord, cell = place
     item = TrainBatch(
-        lq=_pixels(lq[top : top + patch_size, left : left + patch_size]),
-        coord=torch.from_numpy(coord.astype(np.float32)),
-        cell=torch.tensor([rows.cell, columns.cell], dtype=torch.float32),
-        gt=_pixels(gt[ys, xs]),
+        lq=_pixels(lq[top : top + n_patch, left : left + n_patch]), coord=coord, cell=cell, gt=_pixels(gt[ys, xs])
     )
     if gt_usm is not None:
         item["gt_usm"] = _pixels(gt_usm[ys, xs])
