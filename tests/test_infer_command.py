@@ -337,3 +337,13 @@ def test_a_name_over_two_lines_is_reported_on_one(
     assert len(lines) == 2
     assert all(line.startswith("failed: ") for line in lines)
     assert "two\\nlines.png" in lines[1]
+
+
+@pytest.mark.parametrize("rank", ["x", "2", "-1"])
+def test_a_wrong_rank_is_one_line(
+    photos: Path, weights: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert _run("-i", photos, "-o", photos / "out", "-m", weights) == 2
+    assert "RANK" in capsys.readouterr().err
