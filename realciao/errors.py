@@ -49,6 +49,11 @@ class OptionError(UserError):
         )
 
 
+def one_line(text: str) -> str:
+    """With the signs that would break or move a line, as names of files may hold, written as Python escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """`; did you mean 'x'?` for the known name nearest to `name`, or "" when none is near."""
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)

@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImag
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
+from realciao.deep_tiff import read_deep_tiff
 from realciao.errors import UserError
 from realciao.lmdb_images import find_lmdb, read_lmdb
 from realciao.metadata import Metadata, read_metadata
@@ -225,22 +226,25 @@ def _decode(data: bytes, allow_truncated: bool) -> Photo:
         opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         if data.startswith(_TIFF_MAGIC):  # float colour, among others, is unknown to Pillow
-            return Photo(_decode_deep(data), Metadata())
+            return _decode_deep_tiff(data)
         raise
     with opened:
         _check_pixels(opened)
         if opened.format == "PNG" and _PNG_END not in data and not allow_truncated:
             raise ValueError("the file is truncated")  # where only the end mark is gone, Pillow says nothing
         deep = _has_deep_colour(opened)
+        grey_with_alpha = any(str(tile[3]).startswith("LA;16") for tile in getattr(opened, "tile", ()))
         opened.load()  # it is Pillow that notices a file that breaks off
         metadata = read_metadata(opened)
         frames = getattr(opened, "n_frames", 1)
         notes = (f"the first of {frames} frames is read",) if frames > 1 else ()
         if not deep:
             return Photo(_as_array(ImageOps.exif_transpose(opened)), metadata, notes)
-        # OpenCV turns a TIFF upright by itself, a PNG not
-        orientation = 1 if opened.format == "TIFF" else opened.getexif().get(ExifTags.Base.Orientation, 1)
-        return Photo(_turn_upright(_decode_deep(data), orientation), metadata, notes)
+        if opened.format == "TIFF":
+            return Photo(_decode_deep_tiff(data).image, metadata, notes)
+        image = _decode_deep(data)
+        image = image[:, :, [0, 3]] if grey_with_alpha else image
+        return Photo(_turn_upright(image, opened.getexif().get(ExifTags.Base.Orientation, 1)), metadata, notes)
 
 
 def _check_pixels(opened: Image.Image) -> None:
@@ -276,6 +280,14 @@ def _has_deep_colour(opened: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in opened.tile) and len(opened.getbands()) > 1  # type: ignore[attr-defined]
 
 
+def _decode_deep_tiff(data: bytes) -> Photo:
+    deep = read_deep_tiff(data, MAX_PIXELS)
+    if deep is None:
+        return Photo(_decode_deep(data), Metadata())  # OpenCV turns a TIFF upright by itself
+    notes = (f"the first of {deep.pages} frames is read",) if deep.pages > 1 else ()
+    return Photo(_turn_upright(deep.image, deep.orientation), Metadata(icc=deep.icc), notes)
+
+
 def _decode_deep(data: bytes) -> AnyImage:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
@@ -291,7 +303,11 @@ def _decode_deep(data: bytes) -> AnyImage:
 
 def _as_array(upright: Image.Image) -> AnyImage:
     if upright.mode.startswith("I;16"):
-        return np.asarray(upright).astype(np.uint16)
+        grey = np.asarray(upright).astype(np.uint16)
+        hidden = upright.info.get("transparency")
+        if isinstance(hidden, int):
+            return np.stack([grey, np.where(grey == hidden, 0, 65535).astype(np.uint16)], axis=2)
+        return grey
     if upright.mode == "F":
         return np.array(upright, np.float32)
     if upright.mode == "I":

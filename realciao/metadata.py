@@ -44,6 +44,8 @@ _STORAGE_TAGS = {
 _STORAGE_TAGS |= {338, 339, 347, 529, 530, 531, 532, 700, 33723, 34377, 34675}
 _XMP_SIZES = {"tiff:ImageWidth": 1, "tiff:ImageLength": 0, "exif:PixelXDimension": 1, "exif:PixelYDimension": 0}
 _MAX_JPEG_SEGMENT = 65533
+_MAX_DPI = 65535
+"""What JPEG can say; more is a broken file."""
 _XMP_MARK = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -82,7 +84,7 @@ def read_metadata(opened: Image.Image) -> Metadata:
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
     dpi: Any = opened.info.get("dpi")
     with contextlib.suppress(Exception):
-        dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 else None
+        dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 and max(dpi) <= _MAX_DPI else None
         return Metadata(_rgb_or_grey(icc), exif, xmp or None, dpi)
     return Metadata(_rgb_or_grey(icc), exif, xmp or None)
 

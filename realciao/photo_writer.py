@@ -14,7 +14,7 @@ from realciao.errors import UserError
 from realciao.files import atomic_path
 from realciao.metadata import Metadata, icc_for, pillow_options, png_chunks, tiff_tags
 from realciao.pixels import AnyImage, from_float, to_float
-from realciao.png import write_png
+from realciao.png import MAX_SIDE, write_png
 
 FORMAT_OF = {
     ".png": "PNG",
@@ -27,7 +27,7 @@ FORMAT_OF = {
 }
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 _DEPTHS = {"PNG": (np.uint8, np.uint16), "TIFF": (np.uint8, np.uint16, np.float32)}
-_MAX_SIDE = {"JPEG": 65535, "WEBP": 16383}
+_MAX_SIDE = {"PNG": MAX_SIDE, "JPEG": 65535, "WEBP": 16383, "BMP": MAX_SIDE}
 _ROWS_PER_STRIP = 64
 _COMPRESS_LEVEL = 4
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25

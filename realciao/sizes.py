@@ -44,8 +44,8 @@ class SizeRequest(NamedTuple):
         ((name, value),) = given.items()
         if name in ("scale", "size"):
             return output_size(size, self.scale, self.size)
-        if not math.isfinite(value) or value <= 0:
-            raise SizeError(f"{name} {value} is not above 0")
+        if not 0 < value <= MAX_OUTPUT_PIXELS:  # of whole numbers too large for a float, this says it without one
+            raise SizeError(_too_large(name) if value > 0 else f"{name} {value} is not above 0")
         height, width = size
         side = {"width": width, "height": height, "long_side": max(size), "short_side": min(size)}
         scale = math.sqrt(value * 1e6 / (height * width)) if name == "megapixels" else value / side[name]
@@ -60,11 +60,17 @@ def output_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
         scales = tuple(scale) if isinstance(scale, tuple | list) else (scale, scale)
         if len(scales) != 2 or not all(math.isfinite(s) and s > 0 for s in scales):
             raise SizeError(f"scale {scale} is not a number above 0")
+        if max(scales) > MAX_OUTPUT_PIXELS:
+            raise SizeError(_too_large("scale"))
         return scaled_size(size, (scales[0], scales[1]))
     assert wanted is not None
     if len(wanted) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in wanted):
         raise SizeError(f"size {wanted} is not a height and a width of 1 pixel or more")
     return int(wanted[0]), int(wanted[1])
+
+
+def _too_large(name: str) -> str:
+    return f"{name} asks for more than the {MAX_OUTPUT_PIXELS} pixels that are made at once"
 
 
 def count_pixels(height: int, width: int) -> int:

@@ -257,7 +257,7 @@ def test_a_lossless_format_gives_back_what_it_can_hold(tmp_path: Path, suffix: s
     expected = image if deep or dtype == "uint8" else from_float(to_float(image), np.uint8)
     if channels in (2, 4) and suffix == ".bmp":
         expected = expected[:, :, 0] if channels == 2 else expected[:, :, :3]
-    if channels == 2 and deep:
+    if channels == 2 and deep and suffix == ".tif":
         expected = expected[:, :, [0, 0, 0, 1]]
     assert read.dtype == expected.dtype
     assert np.array_equal(read, expected)
@@ -379,3 +379,48 @@ def test_a_pipe_named_like_an_image_is_refused_instead_of_waited_for(tmp_path: P
     for read in (read_image, read_size):
         with pytest.raises(ImageError, match="no ordinary file"):
             read(tmp_path / "x.png")
+
+
+_RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_deep_tiff_is_read_in_any_layout(
+    tmp_path: Path, dtype: type, channels: int, planar: str, compression: str | None
+) -> None:
+    image = from_float(_RANDOM.random((9, 11, channels), np.float32), dtype)
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        image if planar == "contig" else np.ascontiguousarray(image.transpose(2, 0, 1)),
+        photometric="minisblack" if channels == 2 else "rgb",
+        planarconfig=planar,
+        extrasamples=["unassalpha"] if channels != 3 else None,
+        compression=compression,
+        iccprofile=b"profile",
+    )
+    assert np.array_equal(read_image(tmp_path / "a.tif"), image)
+
+
+def test_colours_that_a_deep_tiff_holds_multiplied_by_alpha_are_divided(tmp_path: Path) -> None:
+    image = np.array([[[60000, 30000, 0, 32768], [0, 0, 0, 0]]], np.uint16)
+    stored = np.rint(image[:, :, :3] * (image[:, :, 3:] / 65535)).astype(np.uint16)
+    stored = np.concatenate([stored, image[:, :, 3:]], axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
+    assert np.abs(read_image(tmp_path / "a.tif").astype(int) - image).max() <= 1
+
+
+def test_sixteen_bit_grey_keeps_its_transparency_in_a_png(tmp_path: Path) -> None:
+    image = _RANDOM.integers(0, 65536, (5, 6, 2)).astype(np.uint16)
+    write_image(tmp_path / "a.png", image)
+    assert np.array_equal(read_image(tmp_path / "a.png"), image)
+    file = Image.fromarray(image[:, :, 0])
+    file.save(tmp_path / "b.png")
+    data, trns = (tmp_path / "b.png").read_bytes(), b"tRNS" + image[2, 3, :1].astype(">u2").tobytes()
+    begin = data.index(b"IDAT") - 4
+    chunk = struct.pack(">I", 2) + trns + struct.pack(">I", zlib.crc32(trns))
+    (tmp_path / "b.png").write_bytes(data[:begin] + chunk + data[begin:])
+    hidden = image[:, :, 0] == image[2, 3, 0]
+    assert np.array_equal(read_image(tmp_path / "b.png")[:, :, 1], np.where(hidden, 0, 65535))

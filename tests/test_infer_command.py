@@ -324,3 +324,26 @@ def test_a_request_that_cannot_be_is_one_line_and_nothing_is_written(
     assert said.startswith("error: ")
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_a_name_over_two_lines_is_reported_on_one(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "two\nlines.png").write_bytes(b"junk")
+    (tmp_path / "in" / "b.png").write_bytes(b"junk")
+    assert _run("-i", tmp_path / "in", "-o", tmp_path / "out", "-m", weights) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("failed: ") for line in lines)
+    assert "two\\nlines.png" in lines[1]
+
+
+@pytest.mark.parametrize("rank", ["x", "2", "-1"])
+def test_a_wrong_rank_is_one_line(
+    photos: Path, weights: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: str
+) -> None:
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert _run("-i", photos, "-o", photos / "out", "-m", weights) == 2
+    assert "RANK" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from realciao.commands.jobs import mirror, refuse_existing
+from realciao.commands.jobs import Job, mirror, refuse_existing
 from realciao.errors import UserError
 
 
@@ -78,3 +78,9 @@ def test_what_exists_is_named_and_counted(tmp_path: Path):
     refuse_existing([tmp_path / "a.png"])
     with pytest.raises(UserError, match=r"b\.png exists \(and 1 more\); give --overwrite"):
         refuse_existing(tmp_path / name for name in ("a.png", "b.png", "c.png"))
+
+
+def test_a_file_reached_by_two_ways_is_one_job(tmp_path: Path):
+    (tmp_path / "a.png").touch()
+    jobs = mirror([tmp_path, tmp_path / "a.png"], tmp_path / "out", lambda path: path.name)
+    assert jobs == [Job(tmp_path / "a.png", tmp_path / "out" / "a.png")]

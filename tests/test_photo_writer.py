@@ -161,3 +161,13 @@ def test_a_side_that_a_format_cannot_hold_is_refused_before_anything_is_made(
 
     with pytest.raises(PhotoError, match="give PNG or TIFF"):
         write_photo(tmp_path / name, Bands((*size, 3), np.dtype(np.uint8), never()))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp", ".bmp"])
+def test_an_absurd_resolution_counts_as_none(tmp_path: Path, suffix: str) -> None:
+    image = np.zeros((3, 4, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, resolution=((2**32 - 1, 1),) * 2, resolutionunit="INCH")
+    metadata = read_photo(tmp_path / "a.tif").metadata
+    assert metadata.dpi is None
+    write_photo(tmp_path / f"b{suffix}", Bands(image.shape, image.dtype, iter([image])), metadata.for_size((3, 4)))
+    assert read_photo(tmp_path / f"b{suffix}").image.shape == image.shape

@@ -1,5 +1,7 @@
 """Sizes of results, by what is asked of them."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,3 +50,9 @@ def test_regions_and_areas_have_bounds() -> None:
     for size in ((0, 4), (10**6, 10**6)):
         with pytest.raises(SizeError):
             count_pixels(*size)
+
+
+@pytest.mark.parametrize("request_", [{"scale": 1e308}, {"width": 10**400}, {"height": 10**10}, {"megapixels": 1e300}])
+def test_what_is_far_too_large_is_one_line(request_: dict[str, Any]) -> None:
+    with pytest.raises(SizeError, match="more than the 4000000000 pixels"):
+        SizeRequest(**request_).resolve((9, 14))

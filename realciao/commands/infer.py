@@ -125,7 +125,12 @@ def result_name(source: Path, suffix: str, ext: str) -> str:
 
 def _share(jobs: Sequence[Job], device: str) -> tuple[Sequence[Job], str]:
     """Of several processes (`accelerate launch`), each takes its share, on a device of its own."""
-    rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    try:
+        rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    except ValueError as error:
+        raise UserError(f"RANK and WORLD_SIZE: {error}") from None
+    if not 0 <= rank < processes:
+        raise UserError(f"RANK {rank} is not below WORLD_SIZE {processes}")
     if processes > 1 and device in ("auto", "cuda"):
         import torch
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job
 from realciao.commands.progress_line import ProgressLine
-from realciao.errors import UserError
+from realciao.errors import UserError, one_line
 from realciao.image import read_photo, read_size
 from realciao.inference import Upscaler
 from realciao.measuring.usage import peak_gib
@@ -41,7 +41,7 @@ def upscale_all(
     with closing(ProgressLine(sum(sizes) / 1e6, "Mpx")) as line:
         for number, job in enumerate(jobs):
             before = sum(sizes[:number])
-            name = f"{job.source.name} ({number + 1} of {len(jobs)})"
+            name = f"{one_line(job.source.name)} ({number + 1} of {len(jobs)})"
             began = time.perf_counter()
             try:
                 row = _upscale(upscaler, job, task, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
@@ -66,7 +66,7 @@ def upscale_all(
                 continue
             line.close()
             _tell(task, {"input": str(job.source), "output": None, "status": "failed", "error": problem})
-            print(f"failed: {problem}", file=sys.stderr, flush=True)
+            print(f"failed: {one_line(problem)}", file=sys.stderr, flush=True)
     parts = [f"{written} image{'s' * (written != 1)} written to {folder}"]
     parts += [f"{seconds / pixels * 1e6:.2f} s per output megapixel"] if written else []
     parts += [f"{skipped} done before"] if skipped else []
@@ -120,6 +120,6 @@ def _losses(image: AnyImage, target: Path) -> Iterator[str]:
 
 def _tell(task: Task, row: dict[str, Any]) -> None:
     for note in row.get("warnings", ()):
-        print(f"note: {row['input']}: {note}", file=sys.stderr)
+        print(f"note: {one_line(row['input'])}: {note}", file=sys.stderr)
     if task.json:
         print(json.dumps(row), flush=True)

@@ -53,7 +53,7 @@ def mirror(sources: Path | Iterable[Path], folder: Path, rename: Callable[[Path]
         for path in _inputs(source, folder):
             job = Job(path, folder / path.relative_to(root).with_name(rename(path)))
             first = jobs.setdefault(_identity(job.target), job)
-            if first is not job:
+            if first.source != job.source:
                 raise UserError(
                     f"{first.source} and {path} would both be written to {job.target}; rename one of the two"
                 )
