@@ -1,9 +1,6 @@
 """docs/inference.md against the code: every option is named, its programs run, its limits are the code's."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,6 @@ import torch
 import realciao
 from realciao import image, inference, photo_writer, sizes
 from realciao.commands import infer
-from realciao.image import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
@@ -46,25 +42,6 @@ def test_the_python_example_runs(weights: Path) -> None:
     whole = names["upscaler"].upscale(names["photo"], size=(480, 640)).astype(int)
     part = names["corner"]
     assert np.abs(whole[: part.shape[0], : part.shape[1]] - part).max() <= 1
-
-
-def test_the_program_without_torch_gives_what_the_network_gives(weights: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    from realciao.onnx_export import export_onnx
-
-    export_onnx(realciao.load_weights(weights), tmp_path / "net")
-    photo = np.random.default_rng(0).integers(0, 256, (31, 23, 3)).astype(np.uint8)
-    write_image(tmp_path / "photo.png", photo)
-    assert len(PYTHON[1].splitlines()) <= 40
-    # no package of ours, and no torch: their import would fail
-    (tmp_path / "upscale_onnx.py").write_text(f"import sys\nsys.modules['torch'] = None\n{PYTHON[1]}")
-    command = [sys.executable, "upscale_onnx.py", "net", "photo.png", "result.png", "2.37"]
-    plain = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(command, cwd=tmp_path, env=plain, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    expected = realciao.Upscaler.from_file(weights, "cpu").upscale(photo, 2.37)
-    assert np.abs(read_image(tmp_path / "result.png").astype(int) - expected).max() <= 1
 
 
 def test_the_limits_are_the_codes() -> None:
