@@ -1,8 +1,7 @@
 """The registry's `build`: a spec becomes an object, or one line that says which key of it is wrong."""
 
-import subprocess
-import sys
 import copy
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal
