@@ -191,6 +191,23 @@ def test_the_files_say_what_they_are_and_nothing_of_the_machine() -> None:
     assert pair["query"].get_outputs()[0].shape == ["b", 3, "hq", "wq"]
 
 
+@torch.no_grad()
+def test_a_file_for_one_scale_goes_from_input_to_output_at_any_size(tmp_path: Path) -> None:
+    weights = tmp_path / "net.safetensors"
+    save_weights(make_net("Small", "LIIF"), weights)
+    assert run(weights, tmp_path / "x3", "--scale", 3) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "x3.onnx")
+    assert [i.name for i in (*session.get_inputs(), *session.get_outputs())] == ["input", "output"]
+    header = json.loads(session.get_modelmeta().custom_metadata_map["realciao"])
+    assert header["scale"] == 3
+    for batch, height, width in ((2, 5, 7), (1, 1, 1), (1, 50, 9)):
+        lq = torch.rand(batch, 3, height, width)
+        expected = load_weights(weights).upscale(lq, (3 * height, 3 * width))
+        [output] = session.run(None, {"input": lq.numpy()})
+        np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=1e-5)
+    assert run(weights, tmp_path / "x3", "--scale", 3) == 2  # is there already
+
+
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     assert run(*arguments) == 2
     said = capsys.readouterr()
