@@ -72,7 +72,7 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
 
 
 def export_fixed_onnx(net: nn.Module, path: str | Path, scale: int, **notes: Any) -> Path:
-    """Writes one file for one scale, as x4 models are: "input" (b 3 h w, RGB in [0, 1]) to "output" (b 3 sh sw), float32, clamped.
+    """Writes one file for one scale, as x4 models are: "input" (b 3 h w, RGB in [0, 1]) to "output" (b 3 sh sw), clamped.
 
     All pixels of the result are decoded at once, so a program must give it tiles.
 

@@ -42,10 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     header = read_header(weights)
     notes = {key: header[key] for key in header.keys() - {"format", "spec"}}
     net = load_weights(weights)
-    if args.scale:
-        paths = [export_fixed_onnx(net, args.output, args.scale, **notes)]
-    else:
-        paths = export_onnx(net, args.output, **notes)
-    for path in paths:
+    one = args.scale and export_fixed_onnx(net, args.output, args.scale, **notes)
+    for path in [one] if one else export_onnx(net, args.output, **notes):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
