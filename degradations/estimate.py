@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import stats
+from scipy import special
 
 from degradations.jpeg import LUMINANCE, quality_tables
 
@@ -37,7 +37,7 @@ def noise_sigma_8bit(image: Image) -> float:
     clipped = _block_mean(((image < 0.5 / 255) | (image > 254.5 / 255)).astype(np.float64)) > 1e-9
     whole = [variance[..., c][~clipped[..., c]] for c in range(3)]
     freedom = BLOCK_PX**2 - 3
-    low_by = stats.chi2.ppf(FLAT_SHARE, freedom) / freedom
+    low_by = 2 * special.gammaincinv(freedom / 2, FLAT_SHARE) / freedom  # the chi-squared quantile
     found = [np.quantile(values, FLAT_SHARE) / low_by for values in whole if values.size]
     return math.sqrt(np.mean(found)) if found else math.nan
 

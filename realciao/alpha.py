@@ -4,7 +4,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Shaped
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from realciao.coords import Frame, to_tile
@@ -17,6 +16,8 @@ def fill_hidden(image: Shaped[np.ndarray, "h w c"]) -> Shaped[np.ndarray, "h w c
     hidden = image[:, :, -1] == 0
     if not hidden.any() or hidden.all():
         return image
+    from scipy.ndimage import distance_transform_edt  # here, because it takes most of a second
+
     y, x = np.asarray(distance_transform_edt(hidden, return_distances=False, return_indices=True))
     return np.concatenate([image[y, x, :-1], image[:, :, -1:]], axis=2)
 

@@ -71,6 +71,29 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
     return onnx_path(path, "encoder"), onnx_path(path, "query")
 
 
+def export_fixed_onnx(net: nn.Module, path: str | Path, scale: int, **notes: Any) -> Path:
+    """Writes one file for one scale, as x4 models are: "input" (b 3 h w, RGB in [0, 1]) to "output" (b 3 sh sw), clamped.
+
+    All pixels of the result are decoded at once, so a program must give it tiles.
+
+    Raises:
+        UserError: as `export_onnx`, or a scale below 1.
+    """
+    check_packages()
+    if scale < 1:
+        raise UserError(f"scale {scale}: a model of one scale has a whole number, 1 or more")
+    plain: Any = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
+    image, other = ({"input": torch.zeros(b, 3, *size)} for b, size in ((2, (41, 37)), (3, (61, 67))))
+    program = _export(_Fixed(plain, scale), image, other, ["output"])
+    header = {"part": "whole", "scale": scale, "spec": plain.spec, **notes}
+    program.model.metadata_props[HEADER] = json.dumps(header)
+    path = Path(path)
+    path = path.with_name(f"{path.name.removesuffix('.onnx')}.onnx")
+    with atomic_path(path) as temporary:
+        program.save(temporary, external_data=False)
+    return path
+
+
 def onnx_path(path: str | Path, part: str) -> Path:
     """Where `export_onnx` writes "encoder" or "query"."""
     path = Path(path)
@@ -111,6 +134,24 @@ class _Query(nn.Module):
         size = (lq.shape[2], lq.shape[3])
         prepared = Prepared(lq, (0, 0, *size), _refill(self.like.decoder, inputs, size))
         return {"rgb": self.net.query(prepared, inputs["coord"], inputs["cell"])}
+
+
+class _Fixed(nn.Module):
+    """{"input"} to {"output"} at one scale."""
+
+    def __init__(self, net: nn.Module, scale: int) -> None:
+        super().__init__()
+        self.net: Any = net
+        self.scale = scale
+
+    def forward(self, inputs: dict[str, Tensor]) -> dict[str, Float[Tensor, "b 3 hq wq"]]:
+        lq = inputs["input"]
+        height, width = self.scale * lq.shape[2], self.scale * lq.shape[3]
+        ys, xs = ((1 - n) / n + (2 / n) * torch.arange(n, dtype=torch.float32) for n in (height, width))
+        coord = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1)
+        cell = torch.stack([torch.full((), 2.0) / height, torch.full((), 2.0) / width])
+        pred = self.net(lq, coord.expand(lq.shape[0], -1, -1, -1), cell.expand(lq.shape[0], 2))
+        return {"output": pred.clamp(0, 1)}
 
 
 def _tensors(prepared: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:

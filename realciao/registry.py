@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from torch import Tensor
 
-import degradations.basicsr_shim  # noqa: F401  (must precede basicsr)
+from degradations import basicsr_shim  # must precede basicsr
+import basicsr
 import basicsr.utils.registry as basicsr_registry
 
 from realciao.errors import OptionError, did_you_mean
@@ -51,10 +52,15 @@ def find(registry: Registry, name: Any) -> Any:
     Raises:
         OptionError: at path `type`, naming the nearest registered name.
     """
-    for candidate in (f"{name}_realciao", name, f"{name}_basicsr") if isinstance(name, str) else ():
-        if candidate in registry:
-            # Registry.get prints when it misses, so it is asked only for what is there
-            return registry.get(candidate)
+    for fill in (
+        lambda: None,
+        lambda: basicsr_shim.load(basicsr),
+    ):  # BasicSR's own names, if ours do not suffice: seconds
+        fill()
+        for candidate in (f"{name}_realciao", name, f"{name}_basicsr") if isinstance(name, str) else ():
+            if candidate in registry:
+                # Registry.get prints when it misses, so it is asked only for what is there
+                return registry.get(candidate)
     names = [str(key).removesuffix("_basicsr").removesuffix("_realciao") for key in registry.keys()]  # noqa: SIM118
     raise OptionError("type", f"'{name}' is not registered{did_you_mean(name, names) or f'; known: {sorted(names)}'}")
 

@@ -73,7 +73,8 @@ LAYERS = {
     "rehearsal run_folder run_state stage_run validation measuring report status trackers",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
-    "benchmarks": "measuring archs batch coords degradations data image options stage_run trainer",
+    "benchmarks": "measuring archs batch checkpoint coords degradations data image inference options pixels stage_run "
+    "trainer",
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "

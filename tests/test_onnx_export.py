@@ -6,6 +6,9 @@ import io
 import itertools
 import json
 import os
+import re
+import subprocess
+import sys
 import tempfile
 import textwrap
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from PIL import Image
 
 import realciao.onnx_export
 from realciao.archs import build_network
@@ -22,6 +26,7 @@ from realciao.archs.encoders.edsr import EDSREncoder
 from realciao.checkpoint import load_weights, save_weights
 from realciao.commands.export_onnx import main
 from realciao.coords import make_cell, make_coord
+from realciao.inference import Upscaler
 from realciao.onnx_export import onnx_path
 
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -155,6 +160,23 @@ def test_the_ten_lines_of_the_documentation_upscale_a_whole_image(tmp_path: Path
         np.testing.assert_allclose(image, net.upscale(lq, size).numpy(), rtol=0, atol=1e-5)
 
 
+def test_the_program_of_the_page_needs_no_torch_and_gives_what_the_network_gives(tmp_path: Path) -> None:
+    net, _, files, _ = exported("Small", "CiaoSR")
+    for name, file in files.items():
+        (tmp_path / f"net_{name}.onnx").write_bytes(file)
+    page = (Path(__file__).parents[1] / "docs" / "inference.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"<!-- upscale_onnx.py -->\n```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(code.splitlines()) <= 40
+    (tmp_path / "upscale_onnx.py").write_text(f"import sys\nsys.modules['torch'] = None\n{code}")
+    photo = np.random.default_rng(0).integers(0, 256, (31, 23, 3)).astype(np.uint8)
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    command = [sys.executable, "upscale_onnx.py", "net", "photo.png", "result.png", "2.37"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = Upscaler(net, "cpu").upscale(photo, 2.37).astype(int)
+    assert np.abs(np.asarray(Image.open(tmp_path / "result.png")) - expected).max() <= 1
+
+
 def test_the_files_say_what_they_are_and_nothing_of_the_machine() -> None:
     net, pair, files, said = exported("Small", "CiaoSR")
     sizes = {part: f"/made/v1.2_{part}.onnx: {len(files[part]) / 1e6:.1f} MB" for part in ("encoder", "query")}
@@ -167,6 +189,23 @@ def test_the_files_say_what_they_are_and_nothing_of_the_machine() -> None:
     assert pair["encoder"].get_inputs()[0].shape == ["b", 3, "h", "w"]
     assert {i.name: i.shape for i in pair["query"].get_inputs()}["coord"] == ["b", "hq", "wq", 2]
     assert pair["query"].get_outputs()[0].shape == ["b", 3, "hq", "wq"]
+
+
+@torch.no_grad()
+def test_a_file_for_one_scale_goes_from_input_to_output_at_any_size(tmp_path: Path) -> None:
+    weights = tmp_path / "net.safetensors"
+    save_weights(make_net("Small", "LIIF"), weights)
+    assert run(weights, tmp_path / "x3", "--scale", 3) == 0
+    session = onnxruntime.InferenceSession(tmp_path / "x3.onnx")
+    assert [i.name for i in (*session.get_inputs(), *session.get_outputs())] == ["input", "output"]
+    header = json.loads(session.get_modelmeta().custom_metadata_map["realciao"])
+    assert header["scale"] == 3
+    for batch, height, width in ((2, 5, 7), (1, 1, 1), (1, 50, 9)):
+        lq = torch.rand(batch, 3, height, width)
+        expected = load_weights(weights).upscale(lq, (3 * height, 3 * width))
+        [output] = session.run(None, {"input": lq.numpy()})
+        np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=1e-5)
+    assert run(weights, tmp_path / "x3", "--scale", 3) == 2  # is there already
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

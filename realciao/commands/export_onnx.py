@@ -1,6 +1,7 @@
 """Writes the network of a weights file as ONNX: OUT_encoder.onnx and OUT_query.onnx, for images of any size and any scale.
 
-The first runs once an image, the second once for each chunk of output pixels; realciao/onnx_export.py shows how, in ten lines.
+The first runs once an image, the second once for each chunk of output pixels; docs/inference.md shows how, in forty lines.
+With --scale it is one file, OUT.onnx, from "input" to "output", as models of one scale are.
 """
 
 import argparse
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from realciao.commands import Parser, command
+from realciao.measuring.arguments import natural
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -16,6 +18,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("weights", metavar="WEIGHTS", help="real, classical, or a .safetensors file that training wrote")
     add("output", type=Path, metavar="OUT", help="the files' path without _encoder.onnx and _query.onnx")
+    add("--scale", type=natural, metavar="S", help="one file for this whole number, for programs that know x4 models")
     add("--overwrite", action="store_true", help="replace the files if they exist")
     return parser
 
@@ -27,16 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.checkpoint import load_weights, read_header
     from realciao.errors import UserError
     from realciao.inference import find_weights
-    from realciao.onnx_export import check_packages, export_onnx, onnx_path
+    from realciao.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
 
-    for part in ("encoder", "query"):
-        path = onnx_path(args.output, part)
+    parts = [onnx_path(args.output, part) for part in ("encoder", "query")]
+    whole = args.output.with_name(f"{args.output.name.removesuffix('.onnx')}.onnx")
+    for path in [whole] if args.scale else parts:
         if path.exists() and not args.overwrite:
             raise UserError(f"{path}: is there already; --overwrite replaces it")
     check_packages()
     weights = find_weights(args.weights)
     header = read_header(weights)
     notes = {key: header[key] for key in header.keys() - {"format", "spec"}}
-    for path in export_onnx(load_weights(weights), args.output, **notes):
+    net = load_weights(weights)
+    one = args.scale and export_fixed_onnx(net, args.output, args.scale, **notes)
+    for path in [one] if one else export_onnx(net, args.output, **notes):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

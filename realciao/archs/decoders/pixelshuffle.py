@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import torch
-from basicsr.archs.arch_util import Upsample
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -58,6 +57,8 @@ class PixelShuffleDecoder(SeparableDecoder):
         else:
             convolution = nn.Conv2d(feat_dim, num_feat, 3, padding=1)
             self.conv_before_upsample = nn.Sequential(convolution, nn.LeakyReLU(inplace=True))
+        from basicsr.archs.arch_util import Upsample  # here, because it takes seconds
+
         self.upsample = Upsample(scale, num_feat or feat_dim)
         self.conv_last = nn.Conv2d(num_feat or feat_dim, 3, 3, padding=1)
 

@@ -1,11 +1,11 @@
 """EDSR's trunk ("Enhanced Deep Residual Networks for Single Image Super-Resolution", CVPRW 2017), without its upsampler."""
 
 import torch
-from basicsr.archs.arch_util import ResidualBlockNoBN, make_layer
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from realciao.archs.mlp import Count, Width
+from realciao.archs.residual import ResidualBlock
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -23,7 +23,7 @@ class EDSREncoder(nn.Module):
         self.out_dim = num_feat
         self.reach_px = 2 * num_block + 2
         self.conv_first = nn.Conv2d(3, num_feat, 3, padding=1)
-        self.body = make_layer(ResidualBlockNoBN, num_block, num_feat=num_feat, res_scale=res_scale, pytorch_init=True)
+        self.body = nn.Sequential(*[ResidualBlock(num_feat, res_scale) for _ in range(num_block)])
         self.conv_after_body = nn.Conv2d(num_feat, num_feat, 3, padding=1)
 
     def forward(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:

@@ -1,11 +1,11 @@
 """A small encoder, for CPUs and for weights that ship with a program."""
 
 import torch
-from basicsr.archs.arch_util import ResidualBlockNoBN
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from realciao.archs.mlp import Count, Width
+from realciao.archs.residual import ResidualBlock
 from realciao.registry import ARCH_REGISTRY
 
 
@@ -35,7 +35,7 @@ class SmallEncoder(nn.Module):
         self.out_dim = out_feat or num_feat
         self.reach_px = 2 * num_block + 2
         self.conv_first = nn.Conv2d(3, num_feat, 3, padding=1)
-        self.body = nn.Sequential(*[ResidualBlockNoBN(num_feat, pytorch_init=True) for _ in range(num_block)])
+        self.body = nn.Sequential(*[ResidualBlock(num_feat) for _ in range(num_block)])
         self.conv_last = nn.Conv2d(num_feat, self.out_dim, 3, padding=1)
         self.skip = nn.Identity() if self.out_dim == num_feat else nn.Conv2d(num_feat, self.out_dim, 1)
 

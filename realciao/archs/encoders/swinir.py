@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import torch
-from basicsr.archs.swinir_arch import SwinIR
 from jaxtyping import Float
 from msgspec import Meta
 from torch import Tensor, nn
@@ -50,6 +49,8 @@ class SwinIREncoder(nn.Module):
             raise ValueError(f"embed_dim {embed_dim} must be a multiple of every entry of num_heads {list(num_heads)}")
         if window_size < 2 or window_size % 2:
             raise ValueError(f"window_size must be even, got {window_size}")
+        from basicsr.archs.swinir_arch import SwinIR  # here, because it takes seconds
+
         with warnings.catch_warnings(action="ignore"):  # it calls torch.meshgrid the old way
             parts: Any = SwinIR(
                 img_size=2 * window_size,  # of one window, it would leave out the shifts
