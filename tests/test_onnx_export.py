@@ -64,7 +64,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "PixelShuffle": {"type": "PixelShuffleDecoder", "scale": 3, "num_feat": 4},
     "Bicubic": {"type": "BicubicDecoder"},
 }
-PAIRS = [("Small", "CiaoSR"), ("Trunk", "MetaSR"), ("SwinIR", "PixelShuffle")]
+PAIRS = [("Small", "CiaoSR one scale"), ("Trunk", "MetaSR"), ("SwinIR", "PixelShuffle")]
 """Each takes 5 to 20 s; with REALCIAO_ONNX=all in the environment, every encoder with every decoder, a quarter of an hour."""
 if os.environ.get("REALCIAO_ONNX") == "all":
     PAIRS = [
