@@ -3,6 +3,7 @@
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
 from accelerate import Accelerator, init_empty_weights
 from tiny_run import write_photos
@@ -103,7 +104,7 @@ def test_every_recipe_that_an_option_file_names_is_there(file: Path) -> None:
     options = load_options([file])
     specs = [options.datasets.train.dataset, *(val.dataset for val in options.datasets.val)]
     for name in {spec["pipeline"] for spec in specs if "pipeline" in spec}:
-        build_pipeline(name)
+        assert build_pipeline(name).sample(np.random.default_rng(0), (64, 64), 2)["lr_size"] == [32, 32]
 
 
 def test_names_are_those_of_the_runs_and_none_is_used_twice() -> None:

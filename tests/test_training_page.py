@@ -48,7 +48,9 @@ def test_the_example_of_a_base_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize("row", table("Schedules")[1:], ids=lambda row: row[0][:30])
 def test_every_schedule_is_built(row: list[str]) -> None:
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
-    build_scheduler(yaml.safe_load(row[0].strip("`")), "scheduler", optimizer, 1000)
+    spec = yaml.safe_load(row[0].strip("`"))
+    scheduler = build_scheduler(spec, "scheduler", optimizer, 1000)
+    assert type(scheduler).__name__ == spec["type"] if isinstance(spec, dict) else scheduler.get_last_lr() == [1e-3]
 
 
 def test_the_bytes_are_those_of_the_networks() -> None:
