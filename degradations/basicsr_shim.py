@@ -38,7 +38,7 @@ class _Empty(types.ModuleType):
 def load(package: types.ModuleType) -> None:
     """Runs the `__init__` of a package that is still empty."""
     if isinstance(package, _Empty):
-        package.__class__ = types.ModuleType  # first: what it imports may ask for names of it
+        package.__class__ = types.ModuleType  # pyright: ignore[reportAttributeAccessIssue]  # first: what it imports may ask for names of it
         spec = package.__spec__
         assert spec is not None
         assert spec.loader is not None
