@@ -29,7 +29,7 @@ class _Empty(types.ModuleType):
     """A package whose `__init__` runs once a name is missing."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__all__":
+        if name.startswith("__") and name not in ("__all__", "__version__", "__gitsha__"):
             raise AttributeError(name)
         load(self)
         return getattr(self, name)
@@ -38,7 +38,8 @@ class _Empty(types.ModuleType):
 def load(package: types.ModuleType) -> None:
     """Runs the `__init__` of a package that is still empty."""
     if isinstance(package, _Empty):
-        package.__class__ = types.ModuleType  # first: what it imports may ask for names of it
+        # first, because what it imports may ask for names of it
+        package.__class__ = types.ModuleType  # pyright: ignore[reportAttributeAccessIssue]
         spec = package.__spec__
         assert spec is not None
         assert spec.loader is not None

@@ -45,7 +45,8 @@ def tables(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iter
             cv2.resize(large, size[::-1], interpolation=cv2.INTER_LANCZOS4)
             return float((meter() - before)[which])
 
-        direct(), resized()  # the first run of all is slower
+        direct()  # the first run of all is slower
+        resized()
         turn = _cost(args, scale) / (2 * args.rounds)
         spent = interleave({"direct": direct, "resized": resized}, args.rounds, lambda name: done(turn, name))  # noqa: B023
         ratios = [a / b for a, b in zip(spent["direct"], spent["resized"], strict=True)]
