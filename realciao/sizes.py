@@ -9,6 +9,7 @@ from realciao.coords import scaled_size
 from realciao.errors import UserError
 
 MAX_OUTPUT_PIXELS = 4_000_000_000
+MAX_OUTPUT_SIDE = 10_000_000
 
 Size = tuple[int, int]
 Roi = tuple[int, int, int, int]
@@ -74,10 +75,12 @@ def _too_large(name: str) -> str:
 
 
 def count_pixels(height: int, width: int) -> int:
-    """The number of pixels of a result. SizeError where there is none, or more than MAX_OUTPUT_PIXELS."""
+    """The number of pixels of a result. SizeError where there is none, or too many of them."""
     if not 0 < height * width <= MAX_OUTPUT_PIXELS:
         problem = f"above the {MAX_OUTPUT_PIXELS} pixels that are made at once" if height * width else "empty"
         raise SizeError(f"a result of {width}x{height} is {problem}")
+    if max(height, width) > MAX_OUTPUT_SIDE:
+        raise SizeError(f"a result of {width}x{height} has a side above {MAX_OUTPUT_SIDE} pixels")
     return height * width
 
 
