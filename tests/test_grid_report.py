@@ -185,7 +185,8 @@ def test_a_table_without_data_or_weights_says_so_in_every_cell_and_that_is_allow
     assert "left out" in capsys.readouterr().err
 
 
-def test_dped_is_read_in_its_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_dped_is_read_in_its_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)  # away from the weights that a quickstart may have left
     write_pictures(tmp_path / "DPEDiphone-crop-te-x", {"00000": (16, 18), "00061": (17, 16)})
     file = ROOT / "options" / "eval_dped.yml"
     settings = [f"output={tmp_path}", f"dataroot={tmp_path}", "metrics=[lr_consistency]"]
