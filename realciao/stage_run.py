@@ -18,7 +18,7 @@ from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
 from realciao.health import Health
 from realciao.objective import Objective
-from realciao.optim import build_optimizer, build_scheduler
+from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
 
@@ -245,22 +245,39 @@ class StageRun:
         parts = {"net_g": self._raw(self.net_g), "ema": self.ema, "optim_g": self.optim_g, "health": self.health}
         if self.net_d is not None:
             parts |= {"net_d": self._raw(self.net_d), "optim_d": self.optim_d}
-        parts |= {f"scheduler_{i}": scheduler for i, scheduler in enumerate(self.schedulers)}
         return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._parts.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises UserError where the state is of a run with other options."""
+    def load_state_dict(self, state: dict[str, Any], iteration: int) -> None:
+        """Goes on where another left off after so many iterations, with the rates and settings of its own options.
+
+        Raises:
+            UserError: the state is that of a run with other networks.
+        """
         parts = self._parts
-        if parts.keys() != state.keys():
-            raise UserError(f"the checkpoint holds {sorted(state)}, this run {sorted(parts)}: its options have changed")
+        if "scaler" not in state:  # the precision has changed, and what scales starts anew
+            parts.pop("scaler", None)
+        if missing := parts.keys() - state.keys():
+            raise UserError(f"the checkpoint holds no {', '.join(sorted(missing))}: its options have changed")
         for name, part in parts.items():
             if isinstance(part, nn.Module) and part is not self.ema:
                 load_tensors(part, state[name])
+            elif name.startswith("optim_"):
+                _load_moments(part, state[name])
             else:
                 part.load_state_dict(state[name])
+        for scheduler in self.schedulers:
+            wind(scheduler, iteration)
+
+
+def _load_moments(optimizer: Any, state: dict[str, Any]) -> None:
+    """Takes what an optimizer remembers of its parameters from a state, and leaves rates and settings as they are."""
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
 
 
 def _freeze(net: nn.Module, parts: Sequence[str], where: str) -> list[nn.Module]:

@@ -17,7 +17,7 @@ from realciao.batch import EvalItem
 from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
-from realciao.engine import is_lost_process, make_accelerator, share_cores
+from realciao.engine import lost_process_in_one_line, make_accelerator, share_cores
 from realciao.errors import UserError
 from realciao.health import Unhealthy, is_out_of_memory, out_of_memory
 from realciao.interruption import Interrupted, Interruption
@@ -53,12 +53,12 @@ class Trainer:
         self.options = options
         self.run = RunFolder(options)
         trackers = make_trackers(options.logger.trackers, options, self.run)
-        self.accelerator = make_accelerator(options, trackers, str(self.run.root))
-        scaler = self.accelerator.scaler
-        self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
-        self.status_line = StatusLine(self.accelerator.is_main_process)
+        before = lost_process_in_one_line(lambda: "before the first step")
         # all is built and tried before anything is written, so that a wrong option costs nothing
-        with _held_back() as self._said_while_building:
+        with before, _held_back() as self._said_while_building:
+            self.accelerator = make_accelerator(options, trackers, str(self.run.root))
+            scaler = self.accelerator.scaler
+            self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
             # read now: the run that is overwritten may be the one that they come from
             self.pretrained = Weights.read(file) if (file := options.path.pretrain_network_g) else None
             self.val_sets = {
@@ -73,6 +73,7 @@ class Trainer:
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
         if options.compare:
             read_photo(options.compare)
+        self.status_line = StatusLine(self.accelerator.is_main_process)
         self.auto_resume = auto_resume
         self.overwrite = overwrite
         self.step = 0
@@ -90,7 +91,7 @@ class Trainer:
             UserError: a run of this name is there and neither flag is given, the disk will not have it, the memory is too
                 small, another process is lost, or the run goes wrong (Unhealthy).
         """
-        with _held_back() as said_while_claiming:
+        with self._in_one_line(), _held_back() as said_while_claiming:
             self._claim()
         try:
             # the line first: what is logged must go above it
@@ -136,7 +137,8 @@ class Trainer:
     def _in_one_line(self) -> Iterator[None]:
         """What goes wrong on the way, as the one line that a user can act on."""
         try:
-            yield
+            with lost_process_in_one_line(lambda: f"step {self.step}"):
+                yield
         except Unhealthy as error:
             self.accelerator.wait_for_everyone()
             advice = self.run.retreat() if self.accelerator.is_main_process else ""
@@ -145,11 +147,6 @@ class Trainer:
             index, stage, _ = self.options.stage_at(self.step)
             if is_out_of_memory(error):
                 raise out_of_memory(stage, f"stages.{index}", self.accelerator.num_processes) from error
-            if self.accelerator.num_processes > 1 and is_lost_process(error):
-                raise UserError(
-                    f"step {self.step}: another process of this run has died or does not answer (its own words are above, or "
-                    "in its machine's log; engine.timeout_s says how long one waits); go on with --auto_resume"
-                ) from error
             raise
 
     def _run_stage(self) -> None:
@@ -165,7 +162,7 @@ class Trainer:
         if accelerator.scaler is not None:  # one serves all stages, and none inherits the scale of another
             accelerator.scaler.load_state_dict(self._fresh_scaler)
         if self._resume_state is not None and self.step > first_step:
-            stage_run.load_state_dict(self._resume_state)
+            stage_run.load_state_dict(self._resume_state, self.step - first_step)
         self._resume_state = None
         if self._unvalidated:
             self._validate(stage_run)

@@ -64,11 +64,12 @@ LAYERS = {
     "objective": "losses registry options batch",
     "optim": "registry",
     "run_state": "",
-    "run_folder": "run_state options",
+    "option_changes": "options",
+    "run_folder": "run_state option_changes options",
     "validation": "evaluation metrics image batch",
     "comparison": "crops data image inference markdown metrics coords options run_folder validation",
     "stage_run": "archs batch checkpoint data objective optim options registry ema health",
-    "rehearsal": "batch coords data image stage_run",
+    "rehearsal": "batch coords data engine image stage_run",
     "trainer": "archs batch checkpoint comparison data engine health interruption metrics options progress "
     "rehearsal run_folder run_state stage_run validation measuring report status trackers",
     "onnx_export": "archs checkpoint",
@@ -79,7 +80,7 @@ LAYERS = {
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
     "degradation_advice degradation_plots photo_writer pixels sizes trainer preparing doctor grid",
-    "train": "commands options trainer interruption estimate data_audit stage_run",
+    "train": "commands engine options trainer interruption estimate data_audit stage_run",
     "status": "progress",
     "report": "comparison coords data image batch measuring options run_folder",
     "trackers": "options run_folder",

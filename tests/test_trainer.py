@@ -4,6 +4,7 @@ import gc
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -315,23 +316,35 @@ def test_a_wrong_spec_is_refused_before_anything_is_written(tmp_path: Path) -> N
     assert not (tmp_path / "experiments").exists()
 
 
-@pytest.mark.parametrize(
-    "change", ["network_g.encoder.num_feat=6", "stages.0.optim_g.lr=0.5", "manual_seed=5", "stages.0.total_iter=6"]
-)
-def test_a_run_is_not_resumed_with_options_that_would_make_it_another(tmp_path: Path, change: str) -> None:
-    run = train(tmp_path, "stages.1.total_iter=2")
+def test_a_run_is_not_resumed_with_options_that_would_make_it_another(tmp_path: Path) -> None:
+    run = train(tmp_path, "stages.0.total_iter=1", "stages.1.total_iter=1")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=change.partition("=")[0]):
-        train(tmp_path, "stages.1.total_iter=2", change, auto_resume=True)
+    for change in ("network_g.encoder.num_feat=6", "stages.0.optim_g.lr=0.5", "stages.0.total_iter=2"):
+        with pytest.raises(UserError, match=change.partition("=")[0]):
+            train(tmp_path, "stages.0.total_iter=1", "stages.1.total_iter=1", change, auto_resume=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_resumed_run_may_be_longer_and_batch_otherwise(tmp_path: Path) -> None:
-    train(tmp_path, "stages.1.total_iter=2")
-    run = train(
-        tmp_path, "stages.1.total_iter=3", "datasets.train.batch_size=1", "logger.save_every=1", auto_resume=True
-    )
-    assert max(row["step"] for row in rows(run)) == 7
+def test_rates_schedule_length_losses_and_batch_may_change_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(2, patch, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted):
+            train(tmp_path)
+    changed = ("optim_g={lr: 0.01, weight_decay: 0.5}", "scheduler.milestones=[4]", "total_iter=5", "warmup_iter=4")
+    changed += ("pixel_opt.type=CharbonnierLoss", "datasets.train.batch_size=1", "ema_decay=0.5")
+    run = train(tmp_path, *(f"stages.0.{change}" for change in changed), "stages.1.total_iter=1", auto_resume=True)
+    assert "from step 2 on with other options: stages.0.total_iter from 4 to 5, " in (run / "train.log").read_text()
+    losses = [row for row in rows(run) if "val" not in row]
+    # after each step, as the schedule says for that many steps: before, and as if it had been so all the time
+    assert [row["lr"] for row in losses] == pytest.approx([1e-3, 1e-3, 0.01, 0.5 * 0.01, 0.5 * 0.01, 1e-3])
+    assert [row["stage"] for row in losses] == ["psnr"] * 5 + ["gan"]
+    state = load_state(run / "checkpoints" / "step_5")
+    assert state["next_draw"] == 2 * 2 + 3 * 1
+    moments = state["stage"]["optim_g"]
+    assert {float(parameter["step"]) for parameter in moments["state"].values()} == {5.0}  # Adam forgot nothing
+    assert moments["param_groups"][0]["weight_decay"] == 0.5
 
 
 def test_overwriting_costs_nothing_when_the_weights_to_start_from_are_wrong(tmp_path: Path) -> None:
@@ -354,7 +367,7 @@ def test_pretrained_weights_are_where_the_first_stage_starts(tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """The same run by one process and by two with half the batch each, and what these said when later one of them died.
+    """The same run by one process and by two with half the batch each, and what these said when one hung and died later.
 
     Its first step in each stage is plain gradient descent at rate 1, so that weights tell gradients.
     """
@@ -404,10 +417,13 @@ def test_two_processes_keep_one_log_and_share_a_validation_whose_mean_is_exact(
     assert "(3 images)" in (two / "train.log").read_text()
 
 
-def test_a_process_that_dies_ends_the_run_of_the_others_with_a_line(one_and_two: tuple[Path, Path, str]) -> None:
-    said = one_and_two[2]
-    assert "told: step 1: another process of this run has died or does not answer" in said
-    assert "engine.timeout_s" in said
+def test_a_process_that_dies_or_hangs_ends_the_run_of_the_others_with_a_line(
+    one_and_two: tuple[Path, Path, str],
+) -> None:
+    told = dict(re.findall(r"^told of ([\w ]+): (.*)$", one_and_two[2], re.MULTILINE))
+    for what, when in (("hang before", "before the first step"), ("hang within", "step 1"), ("death", "step 1")):
+        assert told[what].startswith(f"{when}: another process of this run has died or does not answer")
+        assert "engine.timeout_s" in told[what]
 
 
 def test_another_number_of_processes_goes_on_with_the_run(one_and_two: tuple[Path, Path, str]) -> None:
