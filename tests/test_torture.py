@@ -103,7 +103,7 @@ def test_a_save_killed_at_any_operation_on_files_leaves_the_state_before_it_or_i
             shutil.copytree(tmp_path / "before", self.run.root)
 
     monkeypatch.setattr(Trainer, "_save", attempts)
-    small = ["stages.0.total_iter=3", "stages.1.total_iter=1", "logger.save_every=1", "logger.keep_last=1"]
+    small = ["stages.0.total_iter=3", "stages.1.total_iter=1", "logger={save_every: 1, keep_last: 1, trackers: []}"]
     Trainer(load_options([write_options(tmp_path)], [*small, "datasets.val=[]"])).fit()
     # the state counts from its renaming on, and is neither the first operation nor the last
     assert outcomes == sorted(outcomes)
@@ -114,10 +114,15 @@ def test_a_save_killed_at_any_operation_on_files_leaves_the_state_before_it_or_i
 def test_a_run_killed_at_random_and_while_it_saves_ends_with_the_same_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short = ["logger.save_every=1", "stages.0.total_iter=2", "stages.1.total_iter=2", "datasets.val=[]"]
+    short = [
+        "logger={save_every: 1, trackers: []}",
+        "stages.0.total_iter=2",
+        "stages.1.total_iter=2",
+        "datasets.val=[]",
+    ]
     with pytest.raises(SystemExit) as ended:
-        main(["-opt", str(write_options(tmp_path)), "--kills", "3", "--set", *short])
+        main(["-opt", str(write_options(tmp_path)), "--kills", "2", "--set", *short])
     said = capsys.readouterr()
     assert ended.value.code == 0, said.err
-    assert "3 kills, " in said.out
+    assert "2 kills, " in said.out
     assert "all weights are the same bit for bit" in said.out
