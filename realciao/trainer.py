@@ -235,7 +235,9 @@ class Trainer:
         """What is random inside a network follows from (seed, step, rank), so a resumed run repeats it."""
         ranks = self.accelerator.num_processes
         number = (self.options.manual_seed * 2**32 + self.step) * ranks + self.accelerator.process_index
-        torch.manual_seed(number % 2**63)
+        torch.default_generator.manual_seed(number % 2**63)  # what torch.manual_seed does beside is slow
+        if self.accelerator.device.type != "cpu":
+            torch.get_device_module(self.accelerator.device).manual_seed(number % 2**63)
 
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
         values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
@@ -263,7 +265,7 @@ class Trainer:
         processes share the items. A step among the best is saved.
         """
         averaged = self.options.val.weights == "ema"
-        net = (stage_run.ema.module if averaged else self.accelerator.unwrap_model(stage_run.net_g)).eval()
+        net = (stage_run.ema.module if averaged else stage_run.raw_g).eval()
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         done = [{row["val"] for row in self.run.validations() if row["step"] == self.step}]
         broadcast_object_list(done)

@@ -1,5 +1,6 @@
 """Single steps of the second stage: who moves, and that compiling changes nothing."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def test_the_generator_waits_and_takes_turns_as_told_and_the_discriminator_moves
         assert ("l_g_gan" in losses) == expected
 
 
+@pytest.mark.skipif("REALCIAO_SLOW" not in os.environ, reason="takes ten seconds; REALCIAO_SLOW=1 runs it")
 def test_compiled_networks_take_the_same_steps_the_generator_s_through_the_frozen_discriminator(
     tmp_path: Path,
 ) -> None:
@@ -53,7 +55,8 @@ def test_compiled_networks_take_the_same_steps_the_generator_s_through_the_froze
     batch = plain.dataset.first(2)
     for iteration in range(2):
         ours, theirs = plain.step([batch], iteration), graphs.step([batch], iteration)
-        assert ours == pytest.approx(theirs)
+        assert ours.keys() == theirs.keys()
+        assert list(map(float, ours.values())) == pytest.approx(list(map(float, theirs.values())))
     assert len(compiled) >= 2
     for name in ("net_g", "net_d"):
         for one, other in zip(copy(getattr(plain, name)), copy(getattr(graphs, name)), strict=True):
