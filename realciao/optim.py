@@ -30,6 +30,9 @@ OPTIMIZERS = _registry("optimizer", torch.optim, torch.optim.Optimizer, {"LBFGS"
 SCHEDULERS = _registry("scheduler", torch.optim.lr_scheduler, LRScheduler, {"ReduceLROnPlateau"})
 for _schedule in (MultiStepRestartLR, CosineAnnealingRestartLR):
     SCHEDULERS.register(_schedule)
+# a generator may begin later than its schedule, see net_d_init_iters
+warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+
 LENGTHS = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps"}
 """What a schedule that ends calls its length."""
 
