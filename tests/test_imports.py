@@ -1,6 +1,7 @@
 """Who may import whom, read from the source: the layers of the program in one table, and who may use which library."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -141,9 +142,19 @@ def statements(body: Iterable[ast.stmt], functions_too: bool) -> Iterator[ast.st
                 yield from statements(part.body if isinstance(part, ast.ExceptHandler) else [part], functions_too)
 
 
-def imported(name: str, functions_too: bool = True) -> Iterator[str]:
+@functools.cache
+def parsed(name: str) -> ast.Module:
+    return ast.parse(FILES[name].read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imported(name: str, functions_too: bool = True) -> tuple[str, ...]:
     """Dotted names that a module of ours imports; `from package import module` counts as the module."""
-    for statement in statements(ast.parse(FILES[name].read_text(encoding="utf-8")).body, functions_too):
+    return tuple(_imported(name, functions_too))
+
+
+def _imported(name: str, functions_too: bool) -> Iterator[str]:
+    for statement in statements(parsed(name).body, functions_too):
         if isinstance(statement, ast.Import):
             yield from (alias.name for alias in statement.names)
         elif isinstance(statement, ast.ImportFrom):
@@ -201,8 +212,8 @@ def test_encoders_decoders_and_the_network_meet_only_through_build() -> None:
 
 def test_image_files_are_read_and_written_in_one_place() -> None:
     coders = {"imread", "imwrite", "imreadmulti"}
-    for name, file in FILES.items():
-        used = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
+    for name in FILES:
+        used = {node.attr for node in ast.walk(parsed(name)) if isinstance(node, ast.Attribute)}
         assert name == "realciao.image" or not used & coders
 
 
