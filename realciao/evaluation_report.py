@@ -4,12 +4,10 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from realciao.errors import UserError
 from realciao.evaluation import Evaluation
 from realciao.files import atomic_write
 from realciao.markdown import number, table
@@ -31,16 +29,6 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     for path, text in texts.items():
         atomic_write(path, text)
     return list(texts)
-
-
-def check_folder(folder: str | Path) -> None:
-    """Raises UserError where write_report could not write; asked before hours of scoring, and nothing is made."""
-    folder = Path(folder).absolute()
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{folder}: cannot be written to ({nearest} is {'protected' if nearest.is_dir() else 'a file'})"
-        )
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:

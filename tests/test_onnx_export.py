@@ -67,7 +67,8 @@ DECODERS: dict[str, dict[str, Any]] = {
     "Bicubic": {"type": "BicubicDecoder"},
 }
 PAIRS = [("Small", "CiaoSR"), ("Trunk", "MetaSR"), ("SwinIR", "PixelShuffle")]
-"""Each takes 5 to 20 s, and the first is exported for most tests here; with REALCIAO_ONNX=all in the environment, every encoder with every decoder, a quarter of an hour."""
+"""Each takes 5 to 20 s, and the first is that of most tests here; with REALCIAO_ONNX=all in the environment, every encoder with
+every decoder, a quarter of an hour."""
 if os.environ.get("REALCIAO_ONNX") == "all":
     PAIRS = [
         pair for pair in itertools.product(ENCODERS, DECODERS) if (pair[0] == "Identity") == (pair[1] == "Bicubic")

@@ -327,9 +327,7 @@ def test_a_run_is_not_resumed_with_options_that_would_make_it_another(copied: Pa
 
 
 def test_a_resumed_run_may_be_longer_and_batch_otherwise(copied: Path) -> None:
-    run = train(
-        copied, "stages.1.total_iter=5", "datasets.train.batch_size=1", "logger.save_every=1", auto_resume=True
-    )
+    run = train(copied, "stages.1.total_iter=5", "datasets.train.batch_size=1", "logger.save_every=1", auto_resume=True)
     assert max(row["step"] for row in rows(run)) == 9
 
 

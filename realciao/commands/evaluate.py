@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from realciao.commands import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
+from realciao.files import check_folder
 from realciao.image_paths import list_images
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = args.output or Path("results", args.sr.resolve().name)
 
     from realciao.evaluation import evaluate
-    from realciao.evaluation_report import check_folder, summary_table, write_report
+    from realciao.evaluation_report import summary_table, write_report
 
     check_folder(output)
     with closing(ProgressLine(len(list_images(args.sr)))) as line:
@@ -103,7 +104,6 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     """Runs an option file; only the first of several processes reports."""
     began = time.perf_counter()
 
-    from realciao.files import check_folder
     from realciao.grid.cells import make_cells, verdicts
     from realciao.grid.costs import measure_costs
     from realciao.grid.options import load_grid_options
