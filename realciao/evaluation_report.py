@@ -52,6 +52,8 @@ def summary_table(evaluation: Evaluation) -> str:
     for metric in evaluation.metrics:
         summary = evaluation.summary(metric)
         means = [number(summary.mean), str(summary.n), number(summary.mean_valid), str(summary.n_valid)]
+        if summary.infinite and not summary.n:
+            means[0] = "equal images"
         lines.append([_heading(metric), *means, metric.implementation])
     return table(["metric", "mean", "images", "valid mean", "valid images", "measured by"], lines)
 

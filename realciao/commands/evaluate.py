@@ -106,6 +106,7 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
 
     from realciao.grid.cells import make_cells, verdicts
     from realciao.grid.costs import measure_costs
+    from realciao.grid.crops import places_by_hand
     from realciao.grid.options import load_grid_options
     from realciao.grid.report import write_grid_report
     from realciao.grid.runner import Runner
@@ -114,6 +115,7 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     options, tree = load_grid_options(file, overrides)
     check_folder(options.folder)
     runner = Runner(options, tree)
+    places_by_hand(runner.results)  # a wrong one is told before the work
     line = ProgressLine(0)
 
     def show(done: int, total: int, text: str) -> None:
