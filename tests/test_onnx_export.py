@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import gc
 import io
 import itertools
 import json
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,17 +79,6 @@ SIZES = [
     ((1, 1), 1, (2, 3)),
     ((8, 2), 3, (8, 7)),
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
-    """An export makes so many objects that looking for garbage among them takes a sixth of its time."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    yield
-    gc.enable()
-    gc.unfreeze()
 
 
 def make_net(encoder: str, decoder: str) -> Any:

@@ -1,11 +1,10 @@
 """Training runs, whole: what they leave behind, and that stopping and going on changes nothing."""
 
-import gc
 import itertools
 import json
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +26,6 @@ from realciao.run_state import load_state
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 from realciao.validation import score_network
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
-    """Collecting garbage among all that the libraries have loaded takes longer than such a run."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def train(folder: Path, *overrides: str, **flags: bool) -> Path:

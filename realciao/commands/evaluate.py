@@ -128,9 +128,8 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
         return 0
     costs = measure_costs(options, results.methods, runner.store)
     written = write_grid_report(results, costs)
-    print(terminal_tables(results, make_cells(results), costs))
-    for sentence in verdicts(results, make_cells(results))[:VERDICTS_SHOWN]:
-        print(sentence)
+    cells = make_cells(results)
+    print(terminal_tables(results, cells, costs))
     for what, problem, allowed in results.unavailable:
         print(f"{'left out' if allowed else 'missing'}: {what}: {problem}", file=sys.stderr)
     _print_failures(results.failures)
@@ -139,6 +138,8 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     if spent:
         print(f"upscaling took: {spent}")
     print(f"{sum(map(len, results.rows.values()))} results scored in {time.perf_counter() - began:.0f} s")
+    for sentence in verdicts(results, cells)[:VERDICTS_SHOWN]:  # the answer, where the eye is
+        print(sentence)
     return 0 if results.complete else 1
 
 
