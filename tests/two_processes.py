@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
@@ -43,6 +44,8 @@ def _log(folder: Path, rank: int) -> Path:
 
 def _enter(rank: int, port: int, folder: Path, overrides: list[str]) -> None:
     sys.stderr = _log(folder, rank).open("w", buffering=1)
+    torch.set_num_threads(1)  # a forked process deadlocks on the thread pools that its parent has used
+    cv2.setNumThreads(0)
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
     os.environ |= {name: str(number) for name, number in numbers.items()}
     # as torchrun does: the store is there already
