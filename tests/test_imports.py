@@ -40,7 +40,8 @@ LAYERS = {
     "metrics": "registry image matlab_resize",
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
-    "devices": "",
+    "allocator": "",
+    "devices": "allocator",
     "sizes": "coords",
     "back_projection": "",
     "tile_memory": "",
@@ -59,7 +60,7 @@ LAYERS = {
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
     "ema": "",
-    "engine": "options",
+    "engine": "allocator options",
     "health": "options",
     "interruption": "",
     "objective": "losses registry options batch",
@@ -76,7 +77,7 @@ LAYERS = {
     "measuring": "markdown",
     "benchmarks": "measuring archs batch checkpoint coords degradations data image inference options pixels stage_run "
     "trainer",
-    "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "commands": "allocator benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
     "degradation_advice degradation_plots photo_writer pixels sizes trainer preparing doctor grid",
