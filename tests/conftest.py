@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -9,6 +10,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frozen() -> None:
+def frozen() -> Iterator[None]:
     """Looking for garbage among all that the libraries have loaded would take longer than many a test."""
     gc.freeze()
+    yield
+    gc.unfreeze()  # or nanobind takes at the end what it finds for leaks
