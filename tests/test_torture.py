@@ -1,6 +1,5 @@
 """Runs that are killed by SIGKILL, while they save above all, and what they are resumed from."""
 
-import gc
 import itertools
 import os
 import shutil
@@ -33,9 +32,7 @@ def forkable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    gc.freeze()  # collecting among all that the libraries have loaded takes longer than such a run
     yield
-    gc.unfreeze()
     torch.set_num_threads(threads)
 
 

@@ -1,8 +1,11 @@
-"""What each of two processes does in the test of distributed training: a run to its end, then three in which the second hangs
-before the first step, hangs in a step, and dies in a step. What the first one is told of it goes to standard error.
+"""Distributed training in a test: a run to its end, then three in which the second process hangs before the first step, hangs
+in a step, and dies in a step.
+
+The processes are forked from the test's, as importing everything anew in each takes ten times as long as the runs.
 """
 
 import functools
+import multiprocessing
 import os
 import sys
 import time
@@ -11,9 +14,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch.distributed
+import cv2
+import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, GradientState
 from tiny_run import write_options
 from torch.distributed import init_process_group
 
@@ -23,31 +27,45 @@ from realciao.options import load_options
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 
-
-class HungLongEnough(BaseException):
-    """The other process has given up waiting."""
+TIMEOUT_S = 200
 
 
-def part(meeting: Path) -> None:
-    """Lets the next run have connections and a timeout of its own; the launcher's store remembers the old ones."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-    AcceleratorState._reset_state(reset_partial_state=True)
-    rank, ranks = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
-    where = {"init_method": meeting.as_uri(), "rank": rank, "world_size": ranks}
-    torch.distributed.init_process_group = functools.partial(init_process_group, **where)
+def run_two(folder: Path, overrides: list[str]) -> tuple[list[int | None], str]:
+    """The exit statuses of both processes, and what they wrote to stderr."""
+    # the port is held from its choice on, so no other program can take it
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=_enter, args=(rank, store.port, folder, overrides)) for rank in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(TIMEOUT_S)
+        process.kill()  # if it still runs
+        process.join()
+    return [process.exitcode for process in both], "".join(_log(folder, rank).read_text() for rank in range(2))
 
 
-def hang_until(file: Path) -> None:
-    while not file.exists():
-        time.sleep(0.02)
-    raise HungLongEnough
+def _log(folder: Path, rank: int) -> Path:
+    return folder / f"stderr_{rank}.txt"
 
 
-def main(folder: Path, overrides: list[str]) -> None:
+def _enter(rank: int, port: int, folder: Path, overrides: list[str]) -> None:
+    sys.stderr = _log(folder, rank).open("w", buffering=1)
+    torch.set_num_threads(1)  # a forked process deadlocks on the thread pools that its parent has used
+    cv2.setNumThreads(0)
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+    os.environ |= {name: str(number) for name, number in numbers.items()}
+    # as torchrun does: the store is there already
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True", "ACCELERATE_USE_CPU": "true"}
+    AcceleratorState._reset_state(reset_partial_state=True)  # of the runs of one process before
+    GradientState._reset_state()
+    _train(rank, folder, overrides)
+
+
+def _train(rank: int, folder: Path, overrides: list[str]) -> None:
     Accelerator.end_training = lambda self: None  # which would part the processes for good
-    is_first = os.environ["RANK"] == "0"
-    options = [write_options(folder / f"{os.environ['RANK']}")]
+    is_first = rank == 0
+    options = [write_options(folder / f"{rank}")]
     overrides = [f"path.experiments_root={folder / 'experiments'}", *overrides]
     Trainer(load_options(options, overrides)).fit()
 
@@ -85,5 +103,21 @@ def main(folder: Path, overrides: list[str]) -> None:
     fail("death", "stages.0.total_iter=2")
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+class HungLongEnough(BaseException):
+    """The other process has given up waiting."""
+
+
+def part(meeting: Path) -> None:
+    """Lets the next run have connections and a timeout of its own; the launcher's store remembers the old ones."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    rank, ranks = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
+    where = {"init_method": meeting.as_uri(), "rank": rank, "world_size": ranks}
+    torch.distributed.init_process_group = functools.partial(init_process_group, **where)
+
+
+def hang_until(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.02)
+    raise HungLongEnough
