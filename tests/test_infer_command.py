@@ -280,6 +280,31 @@ def test_resume_leaves_out_what_is_done_and_does_the_rest(
     assert read_image(tmp_path / "out" / "a.png").shape[:2] == (15, 15)
 
 
+def test_resume_makes_anew_what_a_kill_cut_off_between_the_file_and_the_journal(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("-i", photos / "a.png", "-o", tmp_path / "out", "-s", 2, "-m", weights, "--resume")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(infer_run.Journal, "add", stop)
+        assert _run(*command) == 130
+    assert (tmp_path / "out" / "a.png").is_file()
+    left = tmp_path / "out" / ".0123456789ab.tmp.png"
+    left.write_bytes(b"half of it")
+    assert _run(*command[:-1]) == 2
+    assert left.exists()
+    assert _run(*command) == 0
+    assert set(_tree(tmp_path / "out")) == {"a.png"}
+    capsys.readouterr()
+    assert _run(*command) == 0
+    assert "0 images written" in capsys.readouterr().out
+    (tmp_path / "out" / "D.JPG").write_bytes(b"not ours")
+    assert _run("-i", photos / "D.JPG", *command[2:]) == 2
+
+
 def test_patterns_and_several_inputs(photos: Path, weights: str, tmp_path: Path) -> None:
     assert _run("-i", f"{photos}/*.png", photos / "sub", "-o", tmp_path / "out", "-s", 1, "-m", weights) == 0
     assert set(_tree(tmp_path / "out")) == {"a.png", "b.png", "c.tif"}

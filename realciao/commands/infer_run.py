@@ -44,7 +44,7 @@ def upscale_all(
             name = f"{one_line(job.source.name)} ({number + 1} of {len(jobs)})"
             began = time.perf_counter()
             try:
-                row = _upscale(upscaler, job, task, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
+                row = _upscale(upscaler, job, task, journal, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
                 journal.add(job)
             except SizeError as error:
                 if len(jobs) == 1 and not task.json:
@@ -86,7 +86,7 @@ def _wanted_pixels(path: Path, task: Task) -> int:
     return int(height * width * max(0, y1 - y0) * max(0, x1 - x0) / (size[0] * size[1]))
 
 
-def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Any) -> dict[str, Any]:
+def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: Any) -> dict[str, Any]:
     """Makes one result; returns what can be said of it."""
     photo = read_photo(job.source, allow_truncated=task.allow_truncated)
     size = task.size.resolve((photo.image.shape[0], photo.image.shape[1]))
@@ -95,6 +95,7 @@ def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Any) -> dict[str, A
     )
     check_writable(job.target, bands.shape)
     metadata = photo.metadata.for_size((bands.shape[0], bands.shape[1]))
+    journal.begin(job)
     write_photo(job.target, bands, metadata, quality=task.quality, subsampling=task.subsampling)
     notes = [*photo.warnings, *_losses(photo.image, job.target)]
     return {
