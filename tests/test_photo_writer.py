@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
@@ -151,10 +152,16 @@ def test_what_fails_while_the_bands_are_made_passes_through_and_leaves_nothing(t
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("name", "size"), [("a.jpg", (2, 65536)), ("a.webp", (16384, 2))])
-def test_a_side_that_a_format_cannot_hold_is_refused_before_anything_is_made(
-    tmp_path: Path, name: str, size: tuple[int, int]
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("a.jpg", (2, 65536)), ("a.webp", (16384, 2)), ("a.bmp", (32768, 2**17)), ("a.jpg", (50000, 60000))],
+)
+def test_a_size_that_a_format_or_memory_cannot_hold_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
 ) -> None:
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=16 * 2**30))
+
     def never() -> Iterator[np.ndarray]:
         raise AssertionError("asked for a band")
         yield
