@@ -13,9 +13,10 @@ from PIL import Image
 
 from realciao.errors import UserError
 from realciao.files import atomic_path
-from realciao.metadata import Metadata, icc_for, pillow_options, png_chunks, tiff_tags
+from realciao.metadata import Metadata, icc_for, pillow_options, png_chunks
 from realciao.pixels import AnyImage, from_float, to_float
 from realciao.png import MAX_SIDE, write_png
+from realciao.tiff_exif import append_directories, tiff_tags
 
 FORMAT_OF = {
     ".png": "PNG",
@@ -119,7 +120,7 @@ def write_photo(
     if file_format != "PNG":
         bands = _storable(bands, file_format)
     try:
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        with atomic_path(path) as temporary, open(temporary, "w+b") as file:
             try:
                 if file_format == "PNG":
                     encode_png(file, bands, metadata)
@@ -188,7 +189,8 @@ def _write_tiff(file: BinaryIO, bands: Bands, metadata: Metadata) -> None:
         for strip in _regroup(bands, _ROWS_PER_STRIP)
     )
     size = int(np.prod(bands.shape, dtype=np.int64)) * bands.dtype.itemsize
-    with tifffile.TiffWriter(file, bigtiff=size > _CLASSIC_TIFF_BYTES) as writer:
+    classic = size <= _CLASSIC_TIFF_BYTES
+    with tifffile.TiffWriter(file, bigtiff=not classic, byteorder="<") as writer:
         writer.write(
             strips,
             shape=bands.shape,
@@ -204,8 +206,10 @@ def _write_tiff(file: BinaryIO, bands: Bands, metadata: Metadata) -> None:
             resolution=metadata.dpi,
             resolutionunit="INCH" if metadata.dpi else None,
             iccprofile=icc_for(metadata, grey),
-            extratags=tiff_tags(metadata),
+            extratags=tiff_tags(metadata, classic),
         )
+    if classic:
+        append_directories(file, metadata.exif)
 
 
 def _regroup(bands: Bands, rows: int) -> Iterator[AnyImage]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -247,6 +248,14 @@ def test_json_is_one_object_an_image_and_nothing_else(
     assert rows[1]["device"] == "cpu"
     assert "broken.png" in rows[2]["error"]
     assert rows[4]["warnings"] == [".jpg does not hold uint16: written with fewer levels"]
+
+
+def test_values_that_are_cut_off_are_said(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.linspace(-0.5, 3, 60, dtype=np.float32).reshape(4, 5, 3), photometric="rgb")
+    assert _run("-i", tmp_path / "a.tif", "-o", tmp_path / "out", "-s", 1, "-m", weights, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["warnings"] == ["values from -0.5 to 3 are cut off at 0 and 1"]
+    assert said.err.startswith(f"note: {tmp_path / 'a.tif'}: values from -0.5 to 3 ")
 
 
 def test_resume_leaves_out_what_is_done_and_does_the_rest(

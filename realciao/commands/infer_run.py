@@ -110,13 +110,15 @@ def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: A
 
 
 def _losses(image: AnyImage, target: Path) -> Iterator[str]:
-    """What the format of the result does not hold."""
+    """What of the photo the result does not hold."""
     ending = target.suffix.lower()
     if image.ndim == 3 and image.shape[2] in (2, 4) and ending in (".jpg", ".jpeg", ".bmp"):
         yield f"{ending} holds no transparency"
     deep = {"uint16": (".png", ".tif", ".tiff"), "float32": (".tif", ".tiff")}
     if image.dtype != "uint8" and ending not in deep[str(image.dtype)]:
         yield f"{ending} does not hold {image.dtype}: written with fewer levels"
+    if image.dtype == "float32" and not 0 <= image.min() <= image.max() <= 1:
+        yield f"values from {image.min():.3g} to {image.max():.3g} are cut off at 0 and 1"
 
 
 def _tell(task: Task, row: dict[str, Any]) -> None:
