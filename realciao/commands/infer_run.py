@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +40,7 @@ def upscale_all(
     sizes = [_wanted_pixels(job.source, task) for job in jobs]
     written, pixels, seconds = 0, 0, 0.0
     with closing(ProgressLine(sum(sizes) / 1e6, "Mpx")) as line:
-        for number, job in enumerate(jobs):
-            before = sum(sizes[:number])
+        for number, (job, before) in enumerate(zip(jobs, accumulate(sizes, initial=0), strict=False)):
             name = f"{one_line(job.source.name)} ({number + 1} of {len(jobs)})"
             began = time.perf_counter()
             try:
@@ -51,11 +51,8 @@ def upscale_all(
                     raise  # it is the request that is wrong, not one image among many
                 problem = f"{job.source}: {error}"
             except UserError as error:
-                problem = (
-                    str(error)
-                    if str(job.source) in str(error) or str(job.target) in str(error)
-                    else f"{job.source}: {error}"
-                )
+                named = any(str(path) in str(error) for path in job)
+                problem = str(error) if named else f"{job.source}: {error}"
             except MemoryError:
                 problem = f"{job.source}: out of memory; close other programs, or give a smaller scale"
             else:
@@ -86,7 +83,7 @@ def _wanted_pixels(path: Path, task: Task) -> int:
     return int(height * width * max(0, y1 - y0) * max(0, x1 - x0) / (size[0] * size[1]))
 
 
-def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: Any) -> dict[str, Any]:
+def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: Callable[[int], None]) -> dict[str, Any]:
     """Makes one result; returns what can be said of it."""
     photo = read_photo(job.source, allow_truncated=task.allow_truncated)
     size = task.size.resolve((photo.image.shape[0], photo.image.shape[1]))
