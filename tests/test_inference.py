@@ -183,7 +183,13 @@ def test_bands_stay_small_however_large_the_result(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(inference, "BAND_BYTES", 15_000)
     monkeypatch.setattr(inference, "SMALLEST_ROWS", 20)
     photo, whole = _photo((12, 14), dtype=np.uint8), {}
-    for tile, dials in ((0, {}), (8, {}), (None, {"back_projection": 1}), (None, {"ensemble": True})):
+    cases: list[tuple[int | None, dict[str, Any]]] = [
+        (0, {}),
+        (8, {}),
+        (None, {"back_projection": 1}),
+        (None, {"ensemble": True}),
+    ]
+    for tile, dials in cases:
         pieces = list(Upscaler(Bilinear(), "cpu", tile, **dials).upscale_bands(photo, 13).rows)
         assert max(piece.nbytes for piece in pieces) <= 15_000
         assert max(map(len, pieces)) <= 26  # two rows of the photo
