@@ -26,7 +26,7 @@ setup(
     packages=find_packages(include=["realciao*", "degradations*"]),
     package_data={
         "degradations": ["recipes/*.yml"],
-        "realciao": ["report/*.css"],
+        "realciao": ["report/*.css", "weights/*.safetensors"],
         "realciao.grid": ["page.html"],
     },
     install_requires=[
