@@ -3,8 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,23 +40,19 @@ def upscale_all(
     sizes = [_wanted_pixels(job.source, task) for job in jobs]
     written, pixels, seconds = 0, 0, 0.0
     with closing(ProgressLine(sum(sizes) / 1e6, "Mpx")) as line:
-        for number, job in enumerate(jobs):
-            before = sum(sizes[:number])
+        for number, (job, before) in enumerate(zip(jobs, accumulate(sizes, initial=0), strict=False)):
             name = f"{one_line(job.source.name)} ({number + 1} of {len(jobs)})"
             began = time.perf_counter()
             try:
-                row = _upscale(upscaler, job, task, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
+                row = _upscale(upscaler, job, task, journal, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
                 journal.add(job)
             except SizeError as error:
                 if len(jobs) == 1 and not task.json:
                     raise  # it is the request that is wrong, not one image among many
                 problem = f"{job.source}: {error}"
             except UserError as error:
-                problem = (
-                    str(error)
-                    if str(job.source) in str(error) or str(job.target) in str(error)
-                    else f"{job.source}: {error}"
-                )
+                named = any(str(path) in str(error) for path in job)
+                problem = str(error) if named else f"{job.source}: {error}"
             except MemoryError:
                 problem = f"{job.source}: out of memory; close other programs, or give a smaller scale"
             else:
@@ -86,7 +83,7 @@ def _wanted_pixels(path: Path, task: Task) -> int:
     return int(height * width * max(0, y1 - y0) * max(0, x1 - x0) / (size[0] * size[1]))
 
 
-def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Any) -> dict[str, Any]:
+def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: Callable[[int], None]) -> dict[str, Any]:
     """Makes one result; returns what can be said of it."""
     photo = read_photo(job.source, allow_truncated=task.allow_truncated)
     size = task.size.resolve((photo.image.shape[0], photo.image.shape[1]))
@@ -95,6 +92,7 @@ def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Any) -> dict[str, A
     )
     check_writable(job.target, bands.shape)
     metadata = photo.metadata.for_size((bands.shape[0], bands.shape[1]))
+    journal.begin(job)
     write_photo(job.target, bands, metadata, quality=task.quality, subsampling=task.subsampling)
     notes = [*photo.warnings, *_losses(photo.image, job.target)]
     return {
@@ -109,13 +107,15 @@ def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Any) -> dict[str, A
 
 
 def _losses(image: AnyImage, target: Path) -> Iterator[str]:
-    """What the format of the result does not hold."""
+    """What of the photo the result does not hold."""
     ending = target.suffix.lower()
     if image.ndim == 3 and image.shape[2] in (2, 4) and ending in (".jpg", ".jpeg", ".bmp"):
         yield f"{ending} holds no transparency"
     deep = {"uint16": (".png", ".tif", ".tiff"), "float32": (".tif", ".tiff")}
     if image.dtype != "uint8" and ending not in deep[str(image.dtype)]:
         yield f"{ending} does not hold {image.dtype}: written with fewer levels"
+    if image.dtype == "float32" and not 0 <= image.min() <= image.max() <= 1:
+        yield f"values from {image.min():.3g} to {image.max():.3g} are cut off at 0 and 1"
 
 
 def _tell(task: Task, row: dict[str, Any]) -> None:
