@@ -60,6 +60,7 @@ def motion(length_px: float, angle: float) -> Float[np.ndarray, "k k"]:
     weight = np.diff(ends) * np.array([[1], [4], [1]]) / 6
     if len(ends) == 1:  # no length at all
         along, weight = np.zeros((1, 1)), np.ones((1, 1))
+    weight /= weight.sum()  # so that what counts as nothing below does not depend on the length
     for y in (np.floor(along * step_y), np.floor(along * step_y) + 1):
         for x in (np.floor(along * step_x), np.floor(along * step_x) + 1):
             share = weight * (1 - np.abs(along * step_y - y)) * (1 - np.abs(along * step_x - x))
