@@ -45,6 +45,7 @@ LAYERS = {
     "tile_memory": "",
     "tile_decoding": "archs back_projection coords tiling",
     "inference": "archs checkpoint coords devices tiling alpha photo_writer pixels sizes tile_decoding tile_memory",
+    "photo_upscaling": "image inference photo_writer pixels sizes",
     "ensemble": "archs coords image tiling",
     "ensemble_figure": "ensemble image",
     "degradation_plans": "degradations",
@@ -78,7 +79,7 @@ LAYERS = {
     "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
-    "degradation_advice degradation_plots photo_writer pixels sizes trainer preparing doctor grid",
+    "degradation_advice degradation_plots photo_upscaling sizes trainer preparing doctor grid",
     "train": "commands options trainer interruption estimate data_audit stage_run",
     "status": "progress",
     "report": "comparison coords data image batch measuring options run_folder",
