@@ -76,7 +76,9 @@ LAYERS = {
     "measuring": "markdown",
     "benchmarks": "measuring archs batch checkpoint coords degradations data image inference options pixels stage_run "
     "trainer",
-    "commands": "benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "app": "crops degradations degradation_gallery degradation_plans image inference metadata photo_upscaling photo_writer "
+    "pixels sizes tiling",
+    "commands": "app benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
     "degradation_advice degradation_plots photo_upscaling sizes trainer preparing doctor grid",
@@ -95,6 +97,8 @@ LAYERS = {
 }
 
 LIBRARIES = {
+    "gradio": ("realciao.app.server",),
+    "starlette": ("realciao.app.routes",),
     "basicsr": (
         "realciao.registry",
         "degradations.registry",

@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from realciao.app.degrading import Degrading, recipe_names
+from degradations.pipeline import recipe_names
+from realciao.app.degrading import Degrading
 from realciao.app.folders import app_folder
 from realciao.app.guard import Guard
 from realciao.app.limits import Limits
@@ -17,6 +18,7 @@ from realciao.app.sessions import Sessions
 from realciao.app.upscaling import Upscalers, Upscaling
 
 JANITOR_S = 20
+POLL_S = 0.05
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -38,10 +40,8 @@ def serve(upscalers: Upscalers, limits: Limits, listening: socket.socket, host: 
         app = build(sessions, upscalers, limits, folder, host)
         threading.Thread(target=_expire_forever, args=[sessions], daemon=True).start()
         config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1, server_header=False)
-        port = listening.getsockname()[1]
-        print(
-            f"RealCiaoSR is on http://{'127.0.0.1' if host in _LOOPBACK else host}:{port} (Ctrl-C ends it)", flush=True
-        )
+        where = f"[{host}]" if ":" in host else host
+        print(f"RealCiaoSR is on http://{where}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -53,6 +53,7 @@ def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path
     import gradio
     import skimage
     from fastapi import FastAPI
+    from gradio.events import api
 
     from realciao.app.routes import Routes
 
@@ -60,8 +61,10 @@ def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path
     work = [upscaling.preview, upscaling.upscale, degrading.degrade]
     with gradio.Blocks(analytics_enabled=False) as blocks:
         for method in work:
-            gradio.api(method, api_name=method.__name__, concurrency_limit=1, concurrency_id="machine")
+            api(method, api_name=method.__name__, concurrency_limit=1, concurrency_id="machine")
     blocks.queue(max_size=limits.queue)
+    # it looks for work a thousand times a second, which is 6 % of a core while nobody asks for anything
+    blocks._queue.sleep_when_free = blocks._queue.progress_update_sleep_when_free = POLL_S
     about = {
         "work": {method.__name__: number for number, method in enumerate(work)},
         "limits": limits._asdict(),

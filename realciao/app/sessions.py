@@ -126,7 +126,7 @@ class Sessions:
     def get(self, key: str) -> Session:
         """The one of a key. Raises SessionGoneError."""
         with self._lock:
-            session = self._open.get(key)
+            session = self._open.get(key) if isinstance(key, str) else None
         if session is None:
             raise SessionGoneError
         session.seen = time.monotonic()

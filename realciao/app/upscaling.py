@@ -74,9 +74,11 @@ class Upscaling:
             session = self.sessions.get(key)
             given = session.photo()
             size = self._size(wish, given)
-            rows, columns = (_cover(*box[i::2], given.image.shape[i], size[i]) for i in (0, 1))
-            made = [owned_outputs(*part, given.image.shape[i], size[i]) for i, part in enumerate((rows, columns))]
-            (top, bottom), (left, right) = made
+            if len(box) != 4:
+                raise UserError("there is nothing to see there")
+            rows, columns = (_cover(box[i], box[i + 2], given.image.shape[i], size[i]) for i in (0, 1))
+            top, bottom = owned_outputs(rows[0], rows[1], given.image.shape[0], size[0])
+            left, right = owned_outputs(columns[0], columns[1], given.image.shape[1], size[1])
             if not 0 < (bottom - top) * (right - left) <= PREVIEW_PIXELS:
                 raise UserError("that is too much to preview; zoom in")
             began = time.monotonic()
@@ -158,12 +160,14 @@ class Upscaling:
 
 def _cover(begin: Any, end: Any, n: int, n_out: int) -> tuple[int, int]:
     """The input pixels, first and end, under those of the result."""
-    first, last = sorted(min(max(int(edge), 0), n_out) for edge in (begin, end))
+    if not isinstance(begin, int) or not isinstance(end, int):
+        raise UserError("there is nothing to see there")
+    first, last = sorted(min(max(edge, 0), n_out) for edge in (begin, end))
     return min(n - 1, first * n // n_out), min(n, max(-(-last * n // n_out), first * n // n_out + 1))
 
 
 def _denoise(wish: Mapping[str, Any]) -> float:
-    denoise = wish.get("denoise") or 0.0
+    denoise = wish.get("denoise") or 0
     if not isinstance(denoise, int | float) or not 0 <= denoise <= 1:
         raise UserError("the denoise dial goes from 0 to 1")
     return float(denoise)

@@ -35,10 +35,16 @@ class UpscaleTab {
     this.panel.showPhoto();
     $("denoise-field").hidden = !about.dial;
     this.speed = null;
+    this.askQuality();
     this.setScale(2);
     this.fillSize();
     this.forget();
     this.viewer.show(this.size(), { look: photo.look, zoom: 1 });
+  }
+
+  askQuality() {
+    const ending = $("ext").value === "auto" ? photo.name.split(".").pop() : $("ext").value;
+    $("quality-field").hidden = !/^(jpe?g|webp)$/i.test(ending);
   }
 
   by() {
@@ -193,13 +199,12 @@ class UpscaleTab {
       $("denoise-value").textContent = `${Math.round(100 * Number($("denoise").value))} %`;
       soon();
     });
-    const fileChanged = () => {
-      $("quality-field").hidden = !/^(jpe?g|webp)$/i.test($("ext").value === "auto" ? photo.name.split(".").pop() : $("ext").value);
-      if (!this.made) return;
-      this.forget();
-    };
-    on("ext", "change", fileChanged);
-    on("quality", "input", fileChanged);
+    for (const [id, event] of [["ext", "change"], ["quality", "input"]]) {
+      on(id, event, () => {
+        this.askQuality();
+        if (this.made) this.forget();
+      });
+    }
   }
 }
 
