@@ -34,6 +34,6 @@ class Limits(NamedTuple):
         pixels = size[0] * size[1]
         if pixels > self.output_mp * 1e6:
             raise UserError(
-                f"a result of {size[1]} x {size[0]} has {pixels / 1e6:.0f} megapixels; this server makes up to "
+                f"a result of {size[1]} x {size[0]} has {pixels / 1e6:.3g} megapixels; this server makes up to "
                 f"{self.output_mp:g}. Choose a smaller scale or size"
             )

@@ -9,7 +9,7 @@ from realciao.app.limits import Limits
 from realciao.app.sessions import Given, Session
 from realciao.app.views import View, show_part
 from realciao.crops import busiest
-from realciao.errors import UserError, one_line
+from realciao.errors import UserError
 from realciao.image import ImageError, read_photo, to_rgb
 from realciao.pixels import AnyImage
 
@@ -18,9 +18,9 @@ _LOOK_PX = 512
 
 
 def clean_name(name: str) -> str:
-    """A file's name without folders and without signs that mean something to a terminal or a header."""
+    """A file's name without folders, and without signs that mean something to a shell, a terminal or a header."""
     name = PureWindowsPath(PurePosixPath(name).name).name
-    return one_line("".join(c for c in name if c not in '"<>|?*:\\/'))[-120:].strip() or "photo"
+    return "".join(c for c in name if c.isprintable() and c not in '"<>|?*:\\/')[-120:].strip() or "photo"
 
 
 def take(session: Session, path: Path, name: str, limits: Limits) -> Given:
