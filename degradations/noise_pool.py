@@ -37,7 +37,7 @@ class NoisePool(Step):
     unawares. Where the image is larger than the patch, the patch is continued by mirroring.
 
     Args:
-        folder: of the patches, with its subfolders; None for synthesised noise: normal, the channels correlated as in
+        path: the folder of the patches, with its subfolders; None for synthesised noise: normal, the channels correlated as in
             GaussianNoise, blurred to the size of a grain. The plan then says so, "source": "synthesised".
         sigma_8bit: of the synthesised noise, in 8-bit levels. A patch of RealSR's has less than sqrt(20) of them.
         grain_px: sigma of the blur of the synthesised noise.
@@ -46,15 +46,15 @@ class NoisePool(Step):
     bounds: ClassVar = {"sigma_8bit": (0, 255), "grain_px": (0.01, 8), "correlation": (-2, 2)}
 
     def __init__(
-        self, folder: str | None = None, sigma_8bit: RangeSpec = (0.5, 4.5), grain_px: RangeSpec = (0.3, 1.2)
+        self, path: str | None = None, sigma_8bit: RangeSpec = (0.5, 4.5), grain_px: RangeSpec = (0.3, 1.2)
     ) -> None:
-        self.folder = None if folder is None else pool_path("folder", folder)
+        self.path = None if path is None else pool_path("path", path)
         self.sigma_8bit = Range.parse("sigma_8bit", sigma_8bit, at_least=0, at_most=255)
         self.grain_px = Range.parse("grain_px", grain_px, at_least=0.01, at_most=8)
-        self.files = [] if self.folder is None else list_patches(self.folder)
+        self.files = [] if self.path is None else list_patches(self.path)
 
     def sample(self, rng: np.random.Generator, frame: Frame) -> Params:
-        if self.folder is None:
+        if self.path is None:
             return {
                 "source": "synthesised",
                 "sigma_8bit": self.sigma_8bit.draw(rng),
@@ -64,11 +64,11 @@ class NoisePool(Step):
                 "seed": draw_seed(rng),
             }
         file = self.files[int(rng.integers(len(self.files)))]
-        patch, checksum = read_patch(self.folder / file)
+        patch, checksum = read_patch(self.path / file)
         room = [max(0, patch.shape[axis] - frame.size[axis]) for axis in (0, 1)]
         return {
             "source": "pool",
-            "folder": str(self.folder),
+            "path": str(self.path),
             "file": file,
             "sha256": checksum,
             "crop": [int(rng.integers(n + 1)) for n in room],
@@ -97,10 +97,10 @@ class NoisePool(Step):
 def list_patches(folder: Path) -> list[str]:
     """The images in a folder and below it, relative to it, sorted; raises RecipeError where there is none."""
     if not os.path.isdir(folder):
-        raise RecipeError("folder", f"there is no folder '{folder}'; make one with scripts/degrade.py --extract_noise")
+        raise RecipeError("path", f"there is no folder '{folder}'; make one with scripts/degrade.py --extract_noise")
     files = [path.relative_to(folder).as_posix() for path in pool_files(folder, EXTENSIONS)]
     if not files:
-        raise RecipeError("folder", f"no image in '{folder}'; known: {', '.join(EXTENSIONS)}")
+        raise RecipeError("path", f"no image in '{folder}'; known: {', '.join(EXTENSIONS)}")
     return files
 
 
@@ -122,7 +122,7 @@ def _read_patch(path: Path, changed_ns: int) -> tuple[UInt8[np.ndarray, "h w 3"]
 
 
 def _piece(params: Params, size: Size) -> Float[np.ndarray, "h w 3"]:
-    patch, checksum = read_patch(Path(params["folder"], params["file"]))
+    patch, checksum = read_patch(Path(params["path"], params["file"]))
     if checksum != params["sha256"]:
         raise RecipeError("sha256", f"'{params['file']}' is not the patch that the plan was drawn with")
     rows, columns = (

@@ -89,7 +89,8 @@ def build_pipeline(name_or_spec: str | Path | Mapping[str, Any]) -> Pipeline:
     """Builds the pipeline of a recipe, given by name (see `recipe_names`), as a path to a .yml file, or as a mapping.
 
     A recipe has `steps` and perhaps a `target`; or it has a `mix`, a list of `{prob: ..., recipe: name or path}` and of
-    whole recipes `{prob: ..., steps: ...}`, and no `prob` or one for each. Paths are relative to the file they stand in.
+    whole recipes `{prob: ..., steps: ...}`, and no `prob` or one for each. Paths of recipes are relative to the file they
+    stand in, those of pools (photos, kernels) to the working folder.
 
     Raises:
         RecipeError: unknown name, unreadable file, or a wrong key, with the dotted path of the key.
@@ -132,9 +133,19 @@ def lr_size(size: Size, scale: float | tuple[float, float]) -> Size:
     return max(1, round(size[0] / scale_y)), max(1, round(size[1] / scale_x))
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which of a key given twice would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if doubled := next((key for i, key in enumerate(keys) if key in keys[:i]), None):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {doubled} is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise RecipeError("", f"cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:

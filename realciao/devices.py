@@ -4,13 +4,24 @@ from typing import Literal
 
 import torch
 
+from realciao.allocator import keep_freed_memory
 from realciao.errors import UserError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 def choose_device(device: str | torch.device) -> torch.device:
-    """The device by name; "auto" is CUDA where there is one, else MPS, else CPU. UserError where it is missing."""
+    """The device by name; "auto" is CUDA where there is one, else MPS, else CPU. UserError where it is missing.
+
+    For a CPU, the process's allocator is told to keep what is freed, see `keep_freed_memory`.
+    """
+    chosen = _find_device(device)
+    if chosen.type == "cpu":
+        keep_freed_memory()
+    return chosen
+
+
+def _find_device(device: str | torch.device) -> torch.device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return torch.device(next(kind for kind, here in available.items() if here))

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
+from realciao.allocator import keep_freed_memory
 from realciao.errors import OptionError, UserError
 from realciao.options import Options
 
@@ -39,6 +40,8 @@ def make_accelerator(options: Options, trackers: list[Any], project_dir: str) ->
     if accelerator.mixed_precision != "no" and not accelerator.native_amp:  # which Accelerate passes over in silence
         precision, device = accelerator.mixed_precision, accelerator.device.type
         raise OptionError("engine.mixed_precision", f"{precision} is not to be had on a {device}; take bf16, or no")
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     return accelerator
 
 

@@ -39,7 +39,8 @@ LAYERS = {
     "metrics": "registry image matlab_resize",
     "data": "degradations batch image image_paths coords registry",
     "checkpoint": "archs",
-    "devices": "",
+    "allocator": "",
+    "devices": "allocator",
     "sizes": "coords",
     "back_projection": "",
     "tile_memory": "",
@@ -59,7 +60,7 @@ LAYERS = {
     "evaluation": "metrics image image_paths",
     "evaluation_report": "evaluation markdown metrics",
     "ema": "",
-    "engine": "options",
+    "engine": "allocator options",
     "health": "options",
     "interruption": "",
     "objective": "losses registry options batch",
@@ -78,7 +79,7 @@ LAYERS = {
     "trainer",
     "app": "crops degradations degradation_gallery degradation_plans image inference metadata photo_upscaling photo_writer "
     "pixels sizes tiling",
-    "commands": "app benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "commands": "allocator app benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
     "degradation_advice degradation_plots photo_upscaling sizes trainer preparing doctor grid",

@@ -48,7 +48,7 @@ def test_a_piece_is_the_patch_less_its_own_mean(pool: Path):
 
 def test_a_larger_image_sees_the_patch_mirrored(pool: Path):
     checksum = hashlib.sha256((pool / "a.png").read_bytes()).hexdigest()
-    params = {"source": "pool", "folder": str(pool), "file": "a.png", "sha256": checksum, "crop": [0, 0]}
+    params = {"source": "pool", "path": str(pool), "file": "a.png", "sha256": checksum, "crop": [0, 0]}
     patch = np.asarray(Image.open(pool / "a.png"), np.float64) / 255
     expected = np.pad(patch, ((0, 46), (0, 46), (0, 0)), "symmetric")
     image = np.full((70, 70, 3), 0.5, np.float32)
@@ -67,7 +67,7 @@ def test_every_patch_and_every_place_comes_up(pool: Path):
 
 
 def test_a_plan_is_repeated_with_the_same_patch_or_not_at_all(pool: Path):
-    pipeline = build_pipeline({"steps": [TO_LR, {"type": "NoisePool", "folder": str(pool)}]})
+    pipeline = build_pipeline({"steps": [TO_LR, {"type": "NoisePool", "path": str(pool)}]})
     plan = json.loads(json.dumps(pipeline.sample(np.random.default_rng(0), (20, 20), 2)))
     image = np.random.default_rng(0).random((20, 20, 3), np.float32)
     np.testing.assert_array_equal(degradations.apply(plan, image), degradations.apply(plan, image))
@@ -86,8 +86,8 @@ def test_a_plan_is_repeated_with_the_same_patch_or_not_at_all(pool: Path):
 def test_without_images_the_recipe_is_refused(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     for folder, words in (("gone", "there is no folder"), ("empty", "no image")):
-        with pytest.raises(RecipeError, match=rf"steps\.1\.folder: {words}"):
-            build_pipeline({"steps": [TO_LR, {"type": "NoisePool", "folder": str(tmp_path / folder)}]})
+        with pytest.raises(RecipeError, match=rf"steps\.1\.path: {words}"):
+            build_pipeline({"steps": [TO_LR, {"type": "NoisePool", "path": str(tmp_path / folder)}]})
 
 
 def _synthesised(grain_px: float, seed: int = 1) -> dict:

@@ -39,8 +39,8 @@ BAD_STEPS = [
     ([{**BLUR, "sigma_px": "s^9999"}], "steps.0.sigma_px", "got inf"),
     ([{"type": "KernelPool", "path": 5}], "steps.0.path", "expected a path, got 5"),
     ([{"type": "KernelPool", "path": "a" * 5000}], "steps.0.path", "no folder with any"),
-    ([{"type": "NoisePool", "folder": "a\0b"}], "steps.0.folder", "expected a path"),
-    ([{"type": "NoisePool", "folder": "a" * 5000}], "steps.0.folder", "there is no folder"),
+    ([{"type": "NoisePool", "path": "a\0b"}], "steps.0.path", "expected a path"),
+    ([{"type": "NoisePool", "path": "a" * 5000}], "steps.0.path", "there is no folder"),
     ([{"type": "JPEG", "quality": 9, "subsampling": None}], "steps.0.subsampling", "expected a name"),
     ([{**BLUR, "variance_px2": 1}], "steps.0.sigma_px", "one of the two"),
     ([{"type": "GaussianBlur", "kernel_size": 7}], "steps.0.sigma_px", "one of the two"),
@@ -214,3 +214,12 @@ def test_a_file_that_no_recipe_can_be_built_from_is_one_line(tmp_path: Path, tex
 def test_a_target_of_another_size_is_refused():
     with pytest.raises(RecipeError, match="target: Resize changes the size"):
         build_pipeline({"target": {"type": "Resize", "mode": "area", "factor": 0.5}, "steps": [TO_LR]})
+
+
+def test_a_key_that_is_given_twice_is_refused(tmp_path: Path):
+    recipe = tmp_path / "twice.yml"
+    recipe.write_text(
+        "steps:\n  - {type: Resize, relative_to: lr, mode: area}\n  - {type: JPEG, quality: 30, quality: 90}\n"
+    )
+    with pytest.raises(RecipeError, match=r"twice\.yml: is not YAML: .*the key quality is given twice.*line 3"):
+        build_pipeline(recipe)

@@ -44,6 +44,16 @@ def _displacement(lq: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([lq[:, :, 0] - y[:, None], lq[:, :, 1] - x[None, :]])
 
 
+def _drift(displacement: np.ndarray) -> float:
+    """The largest shift, in HR pixels, of the straight line through the displacements along each axis: shift and stretch."""
+    drift = 0.0
+    for profile in (displacement[0].mean(1), displacement[1].mean(0)):
+        place = np.linspace(-1, 1, len(profile))
+        shift, stretch = profile.mean(), (profile @ place) / max(place @ place, 1)
+        drift = max(drift, abs(shift) + abs(stretch))
+    return drift
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(SIZES, SIZES, SIZES, SIZES, st.sampled_from(["bilinear", "bicubic", "lanczos"]))
 def test_antialiased_modes_equal_pillows_on_floats(h, w, new_h, new_w, mode):
@@ -139,9 +149,7 @@ def test_the_bicubic_recipe_keeps_the_image_in_its_place(scale):
     inside = _displacement(_run_resizes(plan, _ramp(size)), size)[:, 3:-3, 3:-3]
     # Pillow's filter ripples by up to 0.026 px where the ratio is not whole, but neither shifts nor stretches
     assert np.abs(inside).max() < 0.03
-    for along, displacement in ((1, inside[0]), (0, inside[1])):
-        profile = displacement.mean(axis=along)
-        assert np.abs(np.polyval(np.polyfit(np.arange(len(profile)), profile, 1), [0, len(profile)])).max() < 0.005
+    assert _drift(inside) < 0.005
 
 
 def _chains(name: str, scale: float, size: tuple[int, int], n: int) -> Iterator[tuple[dict, list[list[int]]]]:
@@ -162,8 +170,13 @@ def test_the_resize_chain_of_every_recipe_keeps_every_pixel_in_its_place(name, s
         # the border is repeated, and the smallest of the intermediate images decides how far that reaches
         margin_y, margin_x = (4 + 4 * lq.shape[i] // min(s[i] for s in sizes) for i in (0, 1))
         inside = _displacement(lq, size)[:, margin_y:-margin_y, margin_x:-margin_x]
-        antialiased = any(step.get("antialias") for step in plan["steps"])  # Pillow's filter ripples
-        assert inside.size == 0 or np.abs(inside).max() < (0.03 if antialiased else 0.01)
+        if not inside.size:
+            continue
+        assert _drift(inside) < 0.01
+        if any(step.get("antialias") for step in plan["steps"]):  # Pillow's filter ripples around the place
+            assert np.abs(inside).max() < 0.03
+        else:
+            assert np.abs(inside).max() < 0.01
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -189,7 +202,7 @@ def test_the_resize_chain_of_every_recipe_keeps_a_grid_of_dots_in_its_place(name
             near_y, near_x = np.abs(y - row) < 5.2 * sigma, np.abs(x - column) < 5.2 * sigma
             dot = lq[np.ix_(near_y, near_x)] / lq[np.ix_(near_y, near_x)].sum()
             found = dot.sum(1) @ y[near_y], dot.sum(0) @ x[near_x]
-            np.testing.assert_allclose(found, (row, column), atol=0.01 * max(1, coarsest))
+            np.testing.assert_allclose(found, (row, column), atol=0.01)
     assert measured == 2
 
 

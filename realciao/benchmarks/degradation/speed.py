@@ -43,7 +43,10 @@ def targets(edge: int) -> list[Target]:
         Target({"edge": edge, "recipe": "realesrgan", "way": "OpenCV"}, f"x {REAL_ESRGAN}", real_esrgan),
         Target({"edge": edge, "recipe": "realesrgan", "way": "OpenCV"}, f"x {BSRGAN}", bsrgan),
         Target({"edge": edge, "recipe": "bsrgan", "way": "OpenCV"}, f"x {BSRGAN}", bsrgan),
-        Target({"edge": edge, "recipe": "realesrgan", "way": "torch"}, "OpenCV is x", 2.5, at_least=False),
+        *(
+            Target({"edge": edge, "recipe": r, "way": "torch"}, "OpenCV is x", 2.5, at_least=False)
+            for r in ("realesrgan", "bsrgan")
+        ),
     ]
 
 
