@@ -24,7 +24,6 @@ sys.addaudithook(tell)
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio  # noqa: E402, F401
-import skimage  # noqa: E402, F401
 import uvicorn  # noqa: E402, F401
 
 import realciao.app.routes  # noqa: E402

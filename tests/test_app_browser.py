@@ -77,6 +77,13 @@ class App:
         """What guests gave or were given, in the folders of apps alive or dead."""
         return [path for path in self.folder.glob("realciao-app-*/*/*") if path.is_file()]
 
+    def wait_until_empty(self) -> None:
+        for _ in range(20 * PATIENCE_S):
+            if not self.files():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"left over: {self.files()}")
+
     def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """A request as it is: no tidying of its path."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
@@ -243,11 +250,7 @@ def test_two_at_once_get_each_their_own(app: App, browser: Browser, weights: lis
     for file, data in zip(files, made, strict=True):
         assert data == command_line(file, tmp_path / "out", weights, "-s", "2", "-dn", "0")
     assert made[0] != made[1]
-    for _ in range(100):
-        if not app.files():
-            break
-        time.sleep(0.05)
-    assert not app.files()  # both have gone, and so has what they sent
+    app.wait_until_empty()  # both have gone, and so must what they sent
 
 
 def test_degrade_and_take_the_plan(app: App, browser: Browser, tmp_path: Path) -> None:
@@ -292,7 +295,7 @@ def test_cancel_in_the_middle_then_a_kill_and_a_new_start(
         upscale(page)  # the page has sent the photo again by itself
         assert download(page) == command_line(file, tmp_path / "out", weights, "-s", "1.3", "-dn", "0")
         app.end(signal.SIGTERM)
-        assert not app.files()
+        app.wait_until_empty()
         app.start()
 
 

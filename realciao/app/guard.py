@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+OPEN = ("/", "/session")
 ALLOWED = ("/gradio_api/queue/join", "/gradio_api/queue/data")
 """Of Gradio's routes. Those that read files (`file=`), take uploads or fetch from elsewhere (`proxy=`) stay closed."""
-OWN = ("/app/", "/session")
+OWN = ("/app/", "/session/")
 HEADERS = {
     # nothing is loaded from elsewhere, and no other page may frame this one
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -59,7 +60,7 @@ class Guard:
         host = headers.get(b"host", b"").decode("latin-1")
         if self.hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self.hosts:
             return 403
-        if path != "/" and path not in ALLOWED and not path.startswith(OWN):
+        if path not in (*OPEN, *ALLOWED) and not path.startswith(OWN):
             return 404
         origin = headers.get(b"origin")
         if scope["method"] != "GET" and origin is not None and urlsplit(origin.decode("latin-1")).netloc != host:

@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,6 @@ def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import gradio
-    import skimage
     from fastapi import FastAPI
     from gradio.events import api
 
@@ -73,7 +73,7 @@ def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path
         "dial": upscalers.has_dial,
         "device": upscalers.device,
     }
-    sample = Path(skimage.__file__).parent / "data" / "chelsea.png"
+    sample = Path(find_spec("skimage").origin).parent / "data" / "chelsea.png"  # type: ignore[union-attr, arg-type]
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.router.routes.extend(Routes(sessions, limits, about, sample).all())
     app = gradio.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False)

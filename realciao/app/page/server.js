@@ -33,8 +33,10 @@ async function persist(act) {
   } catch (error) {
     if (!error.gone) throw error;
     await begin();
-    if (photo) await upload(photo.file);
-    server.dispatchEvent(new Event("renewed"));
+    if (photo) {
+      await upload(photo.file);
+      server.dispatchEvent(new Event("renewed"));
+    }
     return act();
   }
 }

@@ -5,7 +5,7 @@ import { about, address, part, photo, picture, server, work } from "./server.js"
 import { Viewer } from "./viewer.js";
 import { Cancelled } from "./work.js";
 
-const PREVIEW_PX = 1_600_000; // beyond, a look costs more than it shows
+const PREVIEW_PX = 1_500_000; // beyond, a look costs more than it shows
 const LEAST = 1, MOST = 8; // of the slider; the field takes more
 const $ = (id) => document.getElementById(id);
 
@@ -15,6 +15,12 @@ function round(value) {
   return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
 }
 
+/** The middle of a box, with this share of its sides. */
+function shrink([top, left, bottom, right], share) {
+  const [y, x, h, w] = [(top + bottom) / 2, (left + right) / 2, ((bottom - top) * share) / 2, ((right - left) * share) / 2];
+  return [y - h, x - w, y + h, x + w].map(Math.round);
+}
+
 class UpscaleTab {
   constructor() {
     this.panel = new Panel($("upscale-form"));
@@ -22,7 +28,7 @@ class UpscaleTab {
       before: "Bicubic",
       after: "RealCiaoSR",
       fetchPart: (side, plane, box, shape) => side === "before" || this.made ? part(side === "before" ? "photo" : "result", plane, box, shape) : Promise.resolve(null),
-      settled: (box) => this.preview(box),
+      settled: (box, zoom) => this.preview(box, zoom),
     });
     this.made = null;
     this.speed = null; // seconds a pixel
@@ -103,13 +109,15 @@ class UpscaleTab {
     if (this.hint()) this.viewer.show(this.size());
   }
 
-  async preview(box) {
+  async preview(box, zoom) {
     this.looking?.cancel();
     if (this.made || this.panel.running || !this.hint()) return;
-    if ((box[2] - box[0]) * (box[3] - box[1]) > PREVIEW_PX) {
+    const share = Math.sqrt(PREVIEW_PX / ((box[2] - box[0]) * (box[3] - box[1])));
+    if (share < 1 && zoom < 1) {
       this.viewer.say("Zoom in for a preview");
       return;
     }
+    if (share < 1) box = shrink(box, share);
     const looking = work("preview", [this.wish(), box], (state) => this.looking === looking && this.viewer.say(`Preview: ${progressText(state).toLowerCase()}`));
     this.looking = looking;
     try {

@@ -15,7 +15,7 @@ const clamp = (value, least, most) => Math.min(Math.max(value, least), Math.max(
 export class Viewer {
   /**
    * fetchPart(side, plane, box, shape) gives an ImageBitmap of side "before" or "after", or null where there is none (yet);
-   * settled(box) is called when the view has come to rest.
+   * settled(box, zoom) is called when the view has come to rest.
    */
   constructor(root, { before, after, fetchPart, settled = () => {} }) {
     this.root = document.createElement("div");
@@ -113,7 +113,7 @@ export class Viewer {
       if (!this.pieces[side].some((piece) => piece.whole)) await get(side, all, overview);
       if (turn === this.turn && sharp > overview) await get(side, box, sharp);
     }
-    if (turn === this.turn) this.settled(box);
+    if (turn === this.turn) this.settled(box, this.zoom);
   }
 
   draw() {
