@@ -156,6 +156,16 @@ def test_windows_that_a_tile_holds_whole_come_out_as_in_the_full_image(
             torch.testing.assert_close(ours, whole[:, :, y : y + window, x : x + window], rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("size", [(5, 7), (19, 9), (12, 24), (25, 38), (37, 2), (1, 1)])
+def test_the_windows_of_a_graph_without_loops_equal_those_one_by_one(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attention, feat = make([2, 3, 4], window=12), torch.cat([make_features(*size), make_features(*size, seed=2)])
+    one_by_one = attention(feat)
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    torch.testing.assert_close(attention(feat), one_by_one, rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("window", [0, -12, 8, 18])
 def test_a_window_that_the_scales_do_not_divide_is_refused(window: int) -> None:
     with pytest.raises(ValueError, match=f"window must be a positive multiple of 12 .*, got {window}"):

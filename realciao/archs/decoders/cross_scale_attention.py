@@ -5,13 +5,13 @@ from math import lcm
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from realciao.archs.decoders.patch_attention import attend
 from realciao.archs.padding import pad_to_multiple
 from realciao.coords import Frame
-from realciao.errors import OptionError, UserError
+from realciao.errors import OptionError
 
 SOFTMAX_SCALE = 10.0
 MIN_NORM = 1e-4
@@ -69,10 +69,8 @@ class CrossScaleAttention(nn.Module):
         """
         if self.window is None:
             return self._attend_globally(feat)
-        if torch.compiler.is_exporting():
-            raise UserError(
-                "nonlocal_window: the number of windows depends on the image, so no one graph serves all sizes"
-            )
+        if torch.compiler.is_exporting():  # one graph for any number of windows
+            return torch.cat([self._windows_by_patches(feat, scale, self.window) for scale in self.scales], dim=1)
         top, left = frame[:2] if frame else (0, 0)
         rows = feat.split(_cuts(feat.shape[2], top, self.window), dim=2)
         columns = _cuts(feat.shape[3], left, self.window)
@@ -126,19 +124,67 @@ class CrossScaleAttention(nn.Module):
 
     def _at_scale_by_patches(self, feat: Float[Tensor, "b c h w"], scale: int) -> Float[Tensor, "b c h w"]:
         """The same by explicit patches and one array of scores: a graph without loops, whose sizes may be unknown."""
-        height, width = feat.shape[2:]
-        feat = pad_to_multiple(feat, scale)
-        query, key = (F.unfold(image, 3, padding=1) for image in self._embed(feat, scale))
-        value = F.unfold(self.conv_assembly(feat), 3 * scale, stride=scale, padding=scale)
+        padded = pad_to_multiple(feat, scale)
+        return _top_left(self._by_patches(padded, torch.ones_like(padded[:1, :1]), scale), feat.shape[2], feat.shape[3])
+
+    def _windows_by_patches(self, feat: Float[Tensor, "b c h w"], scale: int, window: int) -> Float[Tensor, "b c h w"]:
+        """All windows at once, as a batch; those at the right and the bottom are filled up with pixels that do not count."""
+        b, c, height, width = feat.shape
+        (rows, row_counts), (columns, column_counts) = (
+            _window_pixels(n, window, scale, feat.device) for n in (height, width)
+        )
+        filled = feat.index_select(2, rows).index_select(3, columns)
+        counts = (row_counts[:, None] & column_counts).to(feat.dtype).expand(b, 1, -1, -1)
+        down, along = ((n + window - 1) // window for n in (height, width))
+        windows, counting = (
+            image.reshape(b, -1, down, window, along, window)
+            .permute(0, 2, 4, 1, 3, 5)
+            .reshape(b * down * along, -1, window, window)
+            for image in (filled, counts)
+        )
+        result = self._by_patches(windows, counting, scale)
+        result = result.reshape(b, down, along, c, window, window).permute(0, 3, 1, 4, 2, 5)
+        return _top_left(result.reshape(b, c, down * window, along * window), height, width)
+
+    def _by_patches(
+        self, feat: Float[Tensor, "b c h w"], counts: Float[Tensor, "#b 1 h w"], scale: int
+    ) -> Float[Tensor, "b c h w"]:
+        """Of images whose sides are multiples of the scale, as if they ended where `counts` (1 or 0) says so."""
+        query, key = self._embed(feat, scale)
+        small = F.interpolate(counts, (key.shape[2], key.shape[3]))
+        query, key = (F.unfold(image * mask, 3, padding=1) for image, mask in ((query, counts), (key, small)))
+        value = F.unfold(self.conv_assembly(feat) * counts, 3 * scale, stride=scale, padding=scale)
         exact = torch.promote_types(query.dtype, torch.float32)
         with torch.autocast(feat.device.type, enabled=False):
             key = F.normalize(key.to(exact), dim=1, eps=MIN_NORM)
-            weights = (SOFTMAX_SCALE * key.transpose(1, 2) @ query.to(exact)).softmax(dim=1)
+            scores = SOFTMAX_SCALE * key.transpose(1, 2) @ query.to(exact) + small.flatten(1)[..., None].to(exact).log()
+            weights = scores.softmax(dim=1) * counts.flatten(1)[:, None].to(exact)
             patches = (value.to(exact) @ weights).to(value.dtype)
         large = F.fold(patches, (feat.shape[2] * scale, feat.shape[3] * scale), 3 * scale, stride=scale, padding=scale)
-        rows, columns = torch.arange(height, device=feat.device), torch.arange(width, device=feat.device)
-        # not a slice: whether it cuts anything would be decided once for all sizes
-        return self._down(scale)(large).index_select(2, rows).index_select(3, columns) / 6
+        return self._down(scale)(large * F.interpolate(counts, (large.shape[2], large.shape[3]))) / 6
+
+
+def _top_left(image: Float[Tensor, "b c h w"], height: int, width: int) -> Float[Tensor, "b c height width"]:
+    rows, columns = torch.arange(height, device=image.device), torch.arange(width, device=image.device)
+    # not a slice: whether it cuts anything would be decided once for all sizes
+    return image.index_select(2, rows).index_select(3, columns)
+
+
+def _window_pixels(n: int, window: int, scale: int, device: torch.device) -> tuple[Int[Tensor, "m"], Bool[Tensor, "m"]]:
+    """An axis of n pixels as whole windows: of which pixel each is a copy, and whether it counts.
+
+    In its window every pixel does; in the last those that there are, and what makes them a multiple of the scale, by
+    reflection as `pad_to_multiple` does it.
+    """
+    place = torch.arange((n + window - 1) // window * window, device=device)
+    start = place // window * window
+    there = (n - start).clamp(max=window)
+    padded = (there + scale - 1) // scale * scale
+    within = place - start
+    reflected = there - 1 - (within - (there - 1)).abs()
+    too_short = padded - there >= there
+    source = start + torch.where(too_short, torch.minimum(within, there - 1), reflected).clamp(min=0)
+    return source, within < padded
 
 
 def _cuts(size: int, start: int, window: int) -> list[int]:
