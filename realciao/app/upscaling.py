@@ -80,7 +80,7 @@ class Upscaling:
             top, bottom = owned_outputs(rows[0], rows[1], given.image.shape[0], size[0])
             left, right = owned_outputs(columns[0], columns[1], given.image.shape[1], size[1])
             if not 0 < (bottom - top) * (right - left) <= PREVIEW_PIXELS:
-                raise UserError("that is too much to preview; zoom in")
+                raise UserError("there is nothing to preview, or too much of it; zoom in or out")
             began = time.monotonic()
             part = self.upscalers.get(_denoise(wish)).upscale(
                 given.image,
