@@ -41,6 +41,7 @@ def serve(upscalers: Upscalers, limits: Limits, listening: socket.socket, host: 
         app = build(sessions, upscalers, limits, folder, host)
         threading.Thread(target=_expire_forever, args=[sessions], daemon=True).start()
         config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1, server_header=False)
+        listening.listen()  # from here on, who asks waits until there is an answer
         where = f"[{host}]" if ":" in host else host
         print(f"RealCiaoSR is on http://{where}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
         uvicorn.Server(config).run(sockets=[listening])
