@@ -27,7 +27,7 @@ setup(
     packages=find_packages(include=["realciao*", "degradations*"]),
     package_data={
         "degradations": ["recipes/*.yml"],
-        "realciao": ["report/*.css"],
+        "realciao": ["report/*.css", "weights/*.safetensors"],
         "realciao.app": ["page/*"],
         "realciao.grid": ["page.html"],
     },
