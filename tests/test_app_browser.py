@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 from tiny_weights import save_tiny
 
+from realciao.app.folders import PREFIX
 from realciao.commands import infer
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -75,7 +76,10 @@ class App:
 
     def files(self) -> list[Path]:
         """What guests gave or were given, in the folders of apps alive or dead."""
-        return [path for path in self.folder.glob("realciao-app-*/*/*") if path.is_file()]
+        guests = [
+            (Path(root), names) for root, _, names in os.walk(self.folder)
+        ]  # which takes it that some go meanwhile
+        return [root / name for root, names in guests if root.parent.name.startswith(PREFIX) for name in names]
 
     def wait_until_empty(self) -> None:
         for _ in range(20 * PATIENCE_S):
