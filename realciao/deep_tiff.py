@@ -17,7 +17,6 @@ class DeepTiff(NamedTuple):
     image: AnyImage
     """Not turned upright; colours not multiplied by alpha."""
     orientation: int
-    icc: bytes | None
     pages: int
 
 
@@ -48,7 +47,7 @@ def read_deep_tiff(data: bytes, max_pixels: int) -> DeepTiff | None:
         channels = np.moveaxis(stored, 0, -1) if page.planarconfig == 2 and stored.ndim == 3 else stored
         image = np.atleast_3d(channels).astype(_DTYPES[page.dtype.name])
         tags = page.tags
-        return DeepTiff(_with_alpha(image, colours, extra), tags.valueof(274, 1), tags.valueof(34675), len(file.pages))
+        return DeepTiff(_with_alpha(image, colours, extra), tags.valueof(274, 1), len(file.pages))
 
 
 def _with_alpha(image: AnyImage, colours: int, extra: int) -> AnyImage:

@@ -14,6 +14,7 @@ def make_ema(net: nn.Module, decay: float, warmup: bool) -> AveragedModel:
 
     def average(past: list[Tensor], new: list[Tensor], updates: Tensor | int) -> None:
         t = float(updates)
-        get_ema_multi_avg_fn(min(decay, (1 + t) / (10 + t)) if warmup else decay)(past, new, updates)
+        get_ema_multi_avg_fn(min(decay, (1 + t) / (10 + t)))(past, new, updates)
 
-    return AveragedModel(net, multi_avg_fn=average)  # pyright: ignore[reportArgumentType]  (the lists are lists)
+    # without warm-up nothing is asked of the device
+    return AveragedModel(net, multi_avg_fn=average if warmup else get_ema_multi_avg_fn(decay))  # pyright: ignore[reportArgumentType]

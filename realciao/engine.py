@@ -1,6 +1,8 @@
 """Accelerate as the options ask for it: precision, processes, cores."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -51,8 +53,28 @@ def share_cores(accelerator: Accelerator, loader_workers: int) -> None:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // accelerator.num_processes - loader_workers))
 
 
+@contextmanager
+def lost_process_in_one_line(when: Callable[[], str]) -> Iterator[None]:
+    """Says in one line that another process has died, or has not answered for `engine.timeout_s`.
+
+    Args:
+        when: how far this process was.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_lost_process(error):
+            raise
+        raise UserError(
+            f"{when()}: another process of this run has died or does not answer (its own words are above, or in its "
+            "machine's log; engine.timeout_s says how long one waits); go on with --auto_resume"
+        ) from error
+
+
 def is_lost_process(error: BaseException) -> bool:
     """Whether an error says that another process of the run no longer answers."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return False
     words = (
         "connection closed by peer",
         "connection reset by peer",

@@ -41,6 +41,8 @@ class OptionError(UserError):
             return cls(".".join([*path, field[2]]), "unknown key" if field[1] == "unknown" else "is missing")
         for key in path:
             data = data[int(key)] if isinstance(data, list | tuple) else data[key]
+        if r"regex '^\\w" in found:  # that of names of files
+            found = "expected letters, digits, spaces, . + - and _, the first of them a letter or a digit"
         expected = (
             found.partition(", got ")[0].replace("`object", "`mapping").replace("`array", "`list").replace("`", "")
         )

@@ -94,14 +94,13 @@ def measure_stage(
         size = stage.train_data.batch_size
         problem = f"{size} does not fit the memory; try {max(1, size // 2)}"
         raise OptionError(f"stages.{index}.datasets.train.batch_size", problem) from error
-    net_g: nn.Module = accelerator.unwrap_model(stage_run.net_g)
     ema = stage_run.ema.module.eval()
     val_s = sum(_validation_s(ema, val_set, metrics, device) for val_set in val_sets)
     cost = StageCost(
         stage,
         accelerator.num_processes,
-        sum(p.numel() for p in net_g.parameters()),
-        sum(p.numel() for p in stage_run.net_d.parameters()) if stage_run.net_d is not None else 0,
+        sum(p.numel() for p in stage_run.raw_g.parameters()),
+        sum(p.numel() for p in stage_run.raw_d.parameters()) if stage_run.raw_d is not None else 0,
         median(wall for wall, _ in times),
         median(cpu for _, cpu in times),
         stage.accum_iter * data_s,

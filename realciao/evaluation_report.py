@@ -4,12 +4,10 @@ import csv
 import io
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from realciao.errors import UserError
 from realciao.evaluation import Evaluation
 from realciao.files import atomic_write
 from realciao.markdown import number, table
@@ -33,16 +31,6 @@ def write_report(evaluation: Evaluation, folder: str | Path) -> list[Path]:
     return list(texts)
 
 
-def check_folder(folder: str | Path) -> None:
-    """Raises UserError where write_report could not write; asked before hours of scoring, and nothing is made."""
-    folder = Path(folder).absolute()
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(
-            f"{folder}: cannot be written to ({nearest} is {'protected' if nearest.is_dir() else 'a file'})"
-        )
-
-
 def to_json(evaluation: Evaluation) -> dict[str, Any]:
     """What metrics.json holds. JSON has no infinity: infinite scores are listed by image and in no mean."""
     summaries = {metric.name: asdict(evaluation.summary(metric)) for metric in evaluation.metrics}
@@ -64,6 +52,8 @@ def summary_table(evaluation: Evaluation) -> str:
     for metric in evaluation.metrics:
         summary = evaluation.summary(metric)
         means = [number(summary.mean), str(summary.n), number(summary.mean_valid), str(summary.n_valid)]
+        if summary.infinite and not summary.n:
+            means[0] = "equal images"
         lines.append([_heading(metric), *means, metric.implementation])
     return table(["metric", "mean", "images", "valid mean", "valid images", "measured by"], lines)
 

@@ -2,12 +2,19 @@
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from realciao.errors import UserError
+
+if os.name == "posix":
+    import fcntl
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp(\.\w+)?")
 
 
 @contextlib.contextmanager
@@ -26,16 +33,48 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with _in_use(temporary):
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         with contextlib.suppress(OSError):  # what went wrong before is what the user must hear
             temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folders: Iterable[Path]) -> None:
+    """Removes the temporary files of `atomic_path` whose processes were killed; where the system has no locks, nothing."""
+    for path in (path for folder in folders for path in folder.glob(".*.tmp*") if _TEMPORARY.fullmatch(path.name)):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            if _lock(file, wait=False):  # else whoever makes the file is alive
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _in_use(temporary: Path) -> Iterator[None]:
+    """Keeps the file locked, so that `remove_abandoned` passes over it, in the block or for as long as this process lives."""
+    if os.name != "posix":  # a file that is open could not be renamed
+        yield
+        return
+    while True:
+        with open(temporary, "ab") as file:
+            _lock(file, wait=True)
+            if os.fstat(file.fileno()).st_nlink:  # else it was taken for abandoned before it was locked
+                yield
+                return
+
+
+def _lock(file: BinaryIO, wait: bool) -> bool:
+    """Whether the file is locked now; the lock ends when it is closed."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):  # held by another process, or a network drive that knows no locks
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            return True
+    return False
 
 
 @contextlib.contextmanager

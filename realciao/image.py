@@ -23,7 +23,7 @@ from torch import Tensor
 from realciao.deep_tiff import read_deep_tiff
 from realciao.errors import UserError
 from realciao.lmdb_images import find_lmdb, read_lmdb
-from realciao.metadata import Metadata, read_metadata
+from realciao.metadata import Metadata, read_metadata, read_tiff_metadata
 from realciao.photo_writer import Bands, PhotoError, encode_png, write_photo
 from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
 
@@ -284,9 +284,9 @@ def _has_deep_colour(opened: Image.Image) -> bool:
 def _decode_deep_tiff(data: bytes, max_pixels: int) -> Photo:
     deep = read_deep_tiff(data, max_pixels)
     if deep is None:
-        return Photo(_decode_deep(data), Metadata())  # OpenCV turns a TIFF upright by itself
+        return Photo(_decode_deep(data), read_tiff_metadata(data))  # OpenCV turns a TIFF upright by itself
     notes = (f"the first of {deep.pages} frames is read",) if deep.pages > 1 else ()
-    return Photo(_turn_upright(deep.image, deep.orientation), Metadata(icc=deep.icc), notes)
+    return Photo(_turn_upright(deep.image, deep.orientation), read_tiff_metadata(data), notes)
 
 
 def _decode_deep(data: bytes) -> AnyImage:

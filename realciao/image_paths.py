@@ -34,6 +34,29 @@ def list_images(folder: str | Path) -> list[Path]:
     return found
 
 
+def images_by_name(folder: str | Path, template: str) -> dict[str, Path]:
+    """The images below `folder` by the part of their path that `{}` stands for in a template of stems, such as "{}x4".
+
+    Files whose stem does not follow the template are left out, so that both images of a pair may lie in one folder.
+
+    Raises:
+        UserError: as list_images; no file follows the template, or two answer to one name.
+    """
+    before, after = template.split("{}")
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        stem = path.stem
+        if len(stem) <= len(before + after) or not (stem.startswith(before) and stem.endswith(after)):
+            continue
+        name = path.relative_to(folder).with_name(stem[len(before) : len(stem) - len(after)]).as_posix()
+        if name in found:
+            raise UserError(f"{path}: answers to the same name as {found[name]}; keep one of them")
+        found[name] = path
+    if not found:
+        raise UserError(f"{folder}: holds no image named like '{template}'")
+    return found
+
+
 def _walk(folder: Path) -> list[Path]:
     found: list[Path] = []
     seen: set[str] = set()

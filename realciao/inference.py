@@ -31,8 +31,13 @@ SHORT_HALO_PX = 32
 FADE_PX = 8
 """On either side of a border between tiles that only come close to the whole."""
 SMALLEST_TILE_PX = 32
+SMALLEST_ROWS = 256
+"""Of a tile's output, where more would be too many bytes and the scale is above 8: there an encoder's halo costs little."""
 BAND_BYTES = 64 * 2**20
 """Of a row of tiles' output, for wide images at large scales."""
+DIAL_BYTES = 48
+"""Of an output pixel where a tile is made as a whole, for a dial's sake: a few copies of its colours as floats."""
+MAX_BACK_PROJECTION = 50
 
 Progress = Callable[[int, int], None]
 """Called with the output pixels done so far and those wanted in all."""
@@ -68,6 +73,8 @@ class Upscaler:
         for name, value in (("tile_px", tile_px), ("halo_px", halo_px), ("back_projection", back_projection)):
             if value is not None and value < 0:
                 raise UserError(f"{name} is {value}; give 0 or more")
+        if back_projection > MAX_BACK_PROJECTION:
+            raise UserError(f"back_projection is {back_projection}; give at most {MAX_BACK_PROJECTION}, 3 is enough")
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.net: Any = net.to(self.device, self.dtype).eval()
@@ -152,6 +159,7 @@ class Upscaler:
         height, width = image.shape[:2]
         out_size = output_size((height, width), scale, size)
         if max_step is not None:
+            count_pixels(*out_size)
             steps = step_sizes((height, width), out_size, max_step)
             if roi and len(steps) > 1:
                 raise SizeError(f"a region cannot be made in {len(steps)} steps; leave max_step out")
@@ -180,6 +188,8 @@ class Upscaler:
         if tile_px is None:
             shape = (keep[0][1] - keep[0][0], keep[1][1] - keep[1][0])
             tile_px = choose_tile(self.net, self.device, self.dtype, shape, self.halo_px)
+            if not tile_px and self.dials != Dials():
+                tile_px = max(image.shape[:2])  # all columns, but no more rows than _cut allows
         while True:
             bands = self._bands(image, out_size, keep, tile_px, progress)
             try:
@@ -208,22 +218,29 @@ class Upscaler:
         progress: Progress | None,
     ) -> Iterator[AnyImage]:
         """Row of tiles after row of tiles; what the next one also makes waits for it."""
-        size = image.shape[:2]
-        tiles = [_limit_rows(tile_px, out_size, size, image.shape[2] * image.itemsize), tile_px]
-        axes = [
-            split_axis(n, n_out, tile, self.halo_px, self.net.multiple, kept, self.fade_px)
-            for n, n_out, tile, kept in zip(size, out_size, tiles, keep, strict=True)
-        ]
-        left, right = axes[1][0].out_begin, axes[1][-1].out_end
-        wanted, done = (axes[0][-1].out_end - axes[0][0].out_begin) * (right - left), 0
+        rows_axis, columns_axis = self._cut(image, out_size, keep, tile_px)
+        left, right = columns_axis[0].out_begin, columns_axis[-1].out_end
+        wanted, done = (rows_axis[-1].out_end - rows_axis[0].out_begin) * (right - left), 0
+        fades = self.fade_px > 0
+
+        def count(pixels: np.ndarray) -> None:
+            nonlocal done
+            done += pixels.shape[0] * pixels.shape[1]
+            if progress:
+                progress(min(done, wanted), wanted)
+
         waiting = np.empty((0, right - left, image.shape[2]), np.float32)
-        for rows, following in pairwise([*axes[0], None]):
+        for rows, following in pairwise([*rows_axis, None]):
             assert rows is not None
-            fades = self.fade_px > 0
+            if len(columns_axis) == 1 and not fades:  # no tile beside it to wait for
+                for _, pixels in self._decode_tile(image, rows, columns_axis[0], out_size):
+                    yield np.ascontiguousarray(from_float(pixels, image.dtype))
+                    count(pixels)
+                continue
             shape = (rows.out_end - rows.out_begin, right - left, image.shape[2])
             buffer = np.zeros(shape, np.float32 if fades else image.dtype)
             buffer[: len(waiting)] = waiting
-            for columns in axes[1]:
+            for columns in columns_axis:
                 for row, pixels in self._decode_tile(image, rows, columns, out_size):
                     begin = row - rows.out_begin
                     part = buffer[begin : begin + len(pixels), columns.out_begin - left : columns.out_end - left]
@@ -231,12 +248,27 @@ class Upscaler:
                         part += pixels * rows.weights()[begin:][: len(pixels), None, None] * columns.weights()[:, None]
                     else:
                         part[:] = from_float(pixels, image.dtype)
-                    if progress:
-                        done += part.shape[0] * part.shape[1]
-                        progress(min(done, wanted), wanted)
+                    count(pixels)
             final = (following.out_begin if following else rows.out_end) - rows.out_begin
             waiting = buffer[final:]
             yield from_float(buffer[:final], image.dtype) if fades else buffer[:final]
+
+    def _cut(
+        self, image: AnyImage, out_size: Size, keep: tuple[tuple[int, int], ...], tile_px: int
+    ) -> tuple[list[Span], list[Span]]:
+        """The tiles along rows and along columns, with fewer rows where their output would be too many bytes."""
+        height, width, channels = image.shape
+        row_bytes = out_size[1] * channels * image.itemsize
+        if self.dials != Dials():
+            row_bytes += min(tile_px, width) * out_size[1] // width * DIAL_BYTES
+        most = int(BAND_BYTES / row_bytes * height / out_size[0])
+        least = min(SMALLEST_TILE_PX, -(-SMALLEST_ROWS * height // out_size[0]))
+        tiles = (min(tile_px, max(least, most)), tile_px)
+        rows, columns = (
+            split_axis(n, n_out, tile, self.halo_px, self.net.multiple, kept, self.fade_px)
+            for n, n_out, tile, kept in zip((height, width), out_size, tiles, keep, strict=True)
+        )
+        return rows, columns
 
     def _decode_tile(
         self, image: AnyImage, rows: Span, columns: Span, out_size: Size
@@ -270,12 +302,6 @@ def find_weights(weights: str | Path) -> Path:
         f"{problem}; to make some, train with `python realciao/train.py -opt options/quickstart.yml` "
         "and give the .safetensors file that its last lines name"
     )
-
-
-def _limit_rows(tile_px: int, out_size: Size, size: Size, bytes_per_pixel: int) -> int:
-    """The LR rows of a tile: fewer where its rows of output would be too many bytes."""
-    most = int(BAND_BYTES / (out_size[1] * bytes_per_pixel) * size[0] / out_size[0])
-    return min(tile_px, max(SMALLEST_TILE_PX, most)) if tile_px else 0
 
 
 def _check_image(image: AnyImage) -> None:

@@ -6,6 +6,7 @@ width and height; thumbnails are dropped.
 """
 
 import contextlib
+import io
 import re
 import struct
 import zlib
@@ -15,33 +16,13 @@ from PIL import ExifTags, Image
 
 from realciao.png import Chunk
 
-_SIZE_TAGS = {ExifTags.Base.ImageWidth: 1, ExifTags.Base.ImageLength: 0}
+SIZE_TAGS = {ExifTags.Base.ImageWidth: 1, ExifTags.Base.ImageLength: 0}
 _EXIF_SIZE_TAGS = {ExifTags.Base.ExifImageWidth: 1, ExifTags.Base.ExifImageHeight: 0}
-# how the file was stored, not what the photo is: the writer of a TIFF says these anew
-_STORAGE_TAGS = {
-    254,
-    255,
-    258,
-    259,
-    262,
-    266,
-    273,
-    277,
-    278,
-    279,
-    282,
-    283,
-    284,
-    296,
-    317,
-    320,
-    322,
-    323,
-    324,
-    325,
-    330,
-}
-_STORAGE_TAGS |= {338, 339, 347, 529, 530, 531, 532, 700, 33723, 34377, 34675}
+STORAGE_TAGS = {
+    254, 255, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 347, 529,
+    530, 531, 532, 700, 33723, 34377, 34675,
+}  # fmt: skip
+"""How a TIFF was stored, not what the photo is: its writer says these anew."""
 _XMP_SIZES = {"tiff:ImageWidth": 1, "tiff:ImageLength": 0, "exif:PixelXDimension": 1, "exif:PixelYDimension": 0}
 _MAX_JPEG_SEGMENT = 65533
 _MAX_DPI = 65535
@@ -70,23 +51,39 @@ class Metadata(NamedTuple):
 
 def read_metadata(opened: Image.Image) -> Metadata:
     """From a file that Pillow has opened; a broken part counts as none."""
-    icc = opened.info.get("icc_profile")
     exif = None
     with contextlib.suppress(Exception):  # EXIF of cameras is often broken, and Pillow then raises whatever comes
-        parsed = opened.getexif()
-        if opened.format == "TIFF":
-            for tag in _STORAGE_TAGS & set(parsed):
-                del parsed[tag]
-        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            parsed.get_ifd(ifd)  # read, or it would not be written
-        exif = _exif_bytes(parsed) if len(parsed) else None
+        exif = _keep(opened.getexif(), opened.format == "TIFF")
     xmp = opened.info.get("xmp") or opened.info.get("XML:com.adobe.xmp")
     xmp = xmp.encode() if isinstance(xmp, str) else xmp
-    dpi: Any = opened.info.get("dpi")
+    return Metadata(_rgb_or_grey(opened.info.get("icc_profile")), exif, xmp or None, _plausible(opened.info.get("dpi")))
+
+
+def read_tiff_metadata(data: bytes) -> Metadata:
+    """From a TIFF that Pillow does not open; a broken part counts as none."""
     with contextlib.suppress(Exception):
-        dpi = (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 and max(dpi) <= _MAX_DPI else None
-        return Metadata(_rgb_or_grey(icc), exif, xmp or None, dpi)
-    return Metadata(_rgb_or_grey(icc), exif, xmp or None)
+        parsed = Image.Exif()
+        parsed.load_from_fp(io.BytesIO(data))
+        first = dict(parsed)
+        unit = {2: 1, 3: 2.54}.get(first.get(ExifTags.Base.ResolutionUnit, 2))
+        dpi = unit and [unit * first.get(tag, 0) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)]
+        return Metadata(_rgb_or_grey(first.get(34675)), _keep(parsed, tiff=True), first.get(700), _plausible(dpi))
+    return Metadata()
+
+
+def _keep(parsed: Image.Exif, tiff: bool) -> bytes | None:
+    """With the directories of camera and GPS; of a TIFF, without what says how that was stored."""
+    for tag in STORAGE_TAGS & set(parsed) if tiff else ():
+        del parsed[tag]
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        parsed.get_ifd(ifd)  # read, or it would not be written
+    return _exif_bytes(parsed) if len(parsed) else None
+
+
+def _plausible(dpi: Any) -> tuple[float, float] | None:
+    with contextlib.suppress(Exception):
+        return (float(dpi[0]), float(dpi[1])) if dpi and min(dpi) > 0 and max(dpi) <= _MAX_DPI else None
+    return None
 
 
 def png_chunks(metadata: Metadata, grey: bool) -> list[Chunk]:
@@ -120,14 +117,6 @@ def pillow_options(metadata: Metadata, file_format: str, grey: bool) -> dict[str
     return {key: value for key, value in options.items() if value}
 
 
-def tiff_tags(metadata: Metadata) -> list[tuple[int, int, int, Any, bool]]:
-    """As tifffile's `extratags`: XMP, and the texts of EXIF's first directory."""
-    tags: list[tuple[int, int, int, Any, bool]] = []
-    if metadata.xmp:
-        tags.append((700, 1, len(metadata.xmp), metadata.xmp, True))
-    return tags + [(code, 2, 0, value, True) for code, value in _exif_texts(metadata.exif).items()]
-
-
 def icc_for(metadata: Metadata, grey: bool) -> bytes | None:
     """The profile, if it is one of grey images for a grey one, of RGB for others."""
     icc = metadata.icc
@@ -142,7 +131,8 @@ def _exif_bytes(exif: Image.Exif) -> bytes:
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
 
-def _parse(exif: bytes) -> Image.Exif:
+def parse_exif(exif: bytes) -> Image.Exif:
+    """The first directory; whatever Pillow raises where it is broken."""
     parsed = Image.Exif()
     parsed.load(b"Exif\0\0" + exif)
     return parsed
@@ -152,26 +142,17 @@ def _update_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
     if not exif:
         return None
     with contextlib.suppress(Exception):
-        parsed = _parse(exif)
+        parsed = parse_exif(exif)
         sub = parsed.get_ifd(ExifTags.IFD.Exif)
         parsed.get_ifd(ExifTags.IFD.GPSInfo)
         if ExifTags.Base.Orientation in parsed:
             parsed[ExifTags.Base.Orientation] = 1
-        for tags, ifd in ((_SIZE_TAGS, parsed), (_EXIF_SIZE_TAGS, sub)):
+        for tags, ifd in ((SIZE_TAGS, parsed), (_EXIF_SIZE_TAGS, sub)):
             for tag, axis in tags.items():
                 if tag in ifd:
                     ifd[tag] = size[axis]
         return _exif_bytes(parsed)  # the second directory, which holds the thumbnail, is not written
     return None
-
-
-def _exif_texts(exif: bytes | None) -> dict[int, str]:
-    """The texts of the first directory: camera, date, author and the like."""
-    texts: dict[int, str] = {}
-    with contextlib.suppress(Exception):
-        parsed = _parse(exif) if exif else {}
-        texts = {tag: value for tag, value in parsed.items() if isinstance(value, str) and value.isascii() and value}
-    return {tag: value for tag, value in texts.items() if tag not in _STORAGE_TAGS}
 
 
 def _update_xmp(xmp: bytes | None, size: tuple[int, int]) -> bytes | None:

@@ -2,6 +2,7 @@
 BasicSR's two schedules with restarts.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -29,6 +30,9 @@ OPTIMIZERS = _registry("optimizer", torch.optim, torch.optim.Optimizer, {"LBFGS"
 SCHEDULERS = _registry("scheduler", torch.optim.lr_scheduler, LRScheduler, {"ReduceLROnPlateau"})
 for _schedule in (MultiStepRestartLR, CosineAnnealingRestartLR):
     SCHEDULERS.register(_schedule)
+# a generator may begin later than its schedule, see net_d_init_iters
+warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+
 LENGTHS = {"CosineAnnealingLR": "T_max", "OneCycleLR": "total_steps"}
 """What a schedule that ends calls its length."""
 
@@ -93,6 +97,13 @@ def build_scheduler(
     return WarmUp(scheduler, warmup_iter) if warmup_iter else scheduler
 
 
+def wind(scheduler: "LRScheduler | WarmUp", iterations: int) -> None:
+    """Takes a schedule from its start to where it stands after so many iterations, some microseconds each."""
+    with warnings.catch_warnings(action="ignore"):  # of an optimizer that has not stepped
+        for _ in range(iterations):
+            scheduler.step()
+
+
 class WarmUp:
     """A schedule whose rates are multiplied by 1/n, 2/n, ... 1 in the first n iterations; it goes on below as without.
 
@@ -116,15 +127,6 @@ class WarmUp:
     def get_last_lr(self) -> list[float]:
         """The rates in use."""
         return [group["lr"] for group in self.scheduler.optimizer.param_groups]
-
-    def state_dict(self) -> dict[str, Any]:
-        """The schedule's."""
-        return self.scheduler.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on where another left off."""
-        self.scheduler.load_state_dict(state)
-        self._apply()
 
     def _apply(self) -> None:
         factor = min(1.0, (self.scheduler.last_epoch + 1) / self.iterations)

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
+import psutil
 import tifffile
 from PIL import Image
 
 from realciao.errors import UserError
 from realciao.files import atomic_path
-from realciao.metadata import Metadata, icc_for, pillow_options, png_chunks, tiff_tags
+from realciao.metadata import Metadata, icc_for, pillow_options, png_chunks
 from realciao.pixels import AnyImage, from_float, to_float
 from realciao.png import MAX_SIDE, write_png
+from realciao.tiff_exif import append_directories, tiff_tags
 
 FORMAT_OF = {
     ".png": "PNG",
@@ -27,6 +29,7 @@ FORMAT_OF = {
 }
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 _DEPTHS = {"PNG": (np.uint8, np.uint16), "TIFF": (np.uint8, np.uint16, np.float32)}
+_MAX_BMP_BYTES = 2**32 - 2**12
 _MAX_SIDE = {"PNG": MAX_SIDE, "JPEG": 65535, "WEBP": 16383, "BMP": MAX_SIDE}
 _ROWS_PER_STRIP = 64
 _COMPRESS_LEVEL = 4
@@ -61,7 +64,7 @@ class PhotoError(UserError):
 
 
 def check_writable(path: Path, size: tuple[int, ...]) -> str:
-    """The format of the name's ending, if it holds an image of this (height, width); PhotoError otherwise."""
+    """The format of the name's ending, if it holds an image of this (height, width[, channels]); PhotoError otherwise."""
     file_format = FORMAT_OF.get(path.suffix.lower())
     if file_format is None:
         raise PhotoError(path, f"cannot be written as '{path.suffix}'; known: {', '.join(FORMAT_OF)}")
@@ -70,7 +73,23 @@ def check_writable(path: Path, size: tuple[int, ...]) -> str:
         raise PhotoError(
             path, f"{file_format} cannot hold this {size[1]}x{size[0]} image (at most {most} a side); give PNG or TIFF"
         )
+    if file_format not in ("PNG", "TIFF"):
+        _check_memory(path, size, file_format)
     return file_format
+
+
+def _check_memory(path: Path, size: tuple[int, ...], file_format: str) -> None:
+    """Of an image that is written as a whole."""
+    row_bytes = size[1] * _kept_channels(size, file_format)
+    if file_format == "BMP" and size[0] * (row_bytes + 3) > _MAX_BMP_BYTES:  # rows are filled up to multiples of 4
+        raise PhotoError(path, f"BMP cannot hold this {size[1]}x{size[0]} image (at most 4 GiB); give PNG or TIFF")
+    needed, free = 2 * size[0] * row_bytes, psutil.virtual_memory().available  # as an array, and as Pillow's image
+    if needed > free:
+        raise PhotoError(
+            path,
+            f"{file_format} would need {needed / 2**30:.1f} GiB of memory for this {size[1]}x{size[0]} image, and "
+            f"{free / 2**30:.1f} are free; give PNG or TIFF",
+        )
 
 
 def write_photo(
@@ -101,7 +120,7 @@ def write_photo(
     if file_format != "PNG":
         bands = _storable(bands, file_format)
     try:
-        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        with atomic_path(path) as temporary, open(temporary, "w+b") as file:
             try:
                 if file_format == "PNG":
                     encode_png(file, bands, metadata)
@@ -142,22 +161,23 @@ def _is_grey(bands: Bands) -> bool:
 
 def _storable(bands: Bands, file_format: str) -> Bands:
     """With the depth and the channels that the format can hold."""
-    channels = 1 if len(bands.shape) == 2 else bands.shape[2]
-    kept = channels - 1 if channels in (2, 4) and file_format in ("JPEG", "BMP") else channels
+    kept = _kept_channels(bands.shape, file_format)
     dtype = bands.dtype if bands.dtype in _DEPTHS.get(file_format, (np.uint8,)) else np.dtype(np.uint8)
-
-    as_rgba = file_format == "TIFF" and kept == 2 and dtype != np.uint8
+    order = [0, 0, 0, 1] if file_format == "TIFF" and kept == 2 and dtype != np.uint8 else list(range(kept))
 
     def convert(band: AnyImage) -> AnyImage:
-        band = (band if band.ndim == 3 else band[:, :, None])[:, :, :kept]
-        band = band[:, :, [0, 0, 0, 1]] if as_rgba else band
+        band = np.atleast_3d(band)
+        band = band if order == list(range(band.shape[2])) else band[:, :, order]
         band = band if band.dtype == dtype else from_float(to_float(band), dtype)
         return band if kept > 1 else band[:, :, 0]
 
-    kept_shape = 4 if as_rgba else kept
-
-    shape = bands.shape[:2] if kept == 1 else (*bands.shape[:2], kept_shape)
+    shape = bands.shape[:2] if kept == 1 else (*bands.shape[:2], len(order))
     return Bands(shape, dtype, map(convert, bands.rows))
+
+
+def _kept_channels(shape: tuple[int, ...], file_format: str) -> int:
+    channels = shape[2] if len(shape) == 3 else 1
+    return channels - 1 if channels in (2, 4) and file_format in ("JPEG", "BMP") else channels
 
 
 def _write_tiff(file: BinaryIO, bands: Bands, metadata: Metadata) -> None:
@@ -169,7 +189,8 @@ def _write_tiff(file: BinaryIO, bands: Bands, metadata: Metadata) -> None:
         for strip in _regroup(bands, _ROWS_PER_STRIP)
     )
     size = int(np.prod(bands.shape, dtype=np.int64)) * bands.dtype.itemsize
-    with tifffile.TiffWriter(file, bigtiff=size > _CLASSIC_TIFF_BYTES) as writer:
+    classic = size <= _CLASSIC_TIFF_BYTES
+    with tifffile.TiffWriter(file, bigtiff=not classic, byteorder="<") as writer:
         writer.write(
             strips,
             shape=bands.shape,
@@ -185,8 +206,10 @@ def _write_tiff(file: BinaryIO, bands: Bands, metadata: Metadata) -> None:
             resolution=metadata.dpi,
             resolutionunit="INCH" if metadata.dpi else None,
             iccprofile=icc_for(metadata, grey),
-            extratags=tiff_tags(metadata),
+            extratags=tiff_tags(metadata, classic),
         )
+    if classic:
+        append_directories(file, metadata.exif)
 
 
 def _regroup(bands: Bands, rows: int) -> Iterator[AnyImage]:

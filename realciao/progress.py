@@ -1,10 +1,12 @@
-"""How fast a run goes, what it waits for, and when it will be done."""
+"""How fast a run goes, what it waits for, when it will be done, and how its losses stand."""
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TypeVar
+
+from torch import Tensor
 
 Item = TypeVar("Item")
 
@@ -56,3 +58,23 @@ class Progress:
             asked, came = self._in_hand
             steps.append((came - asked, time.perf_counter() - asked))
         return len(steps), sum(waited for waited, _ in steps), sum(took for _, took in steps)
+
+
+class LossMeans:
+    """Losses, each as its mean over the steps that had it: not every step moves the generator."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, losses: dict[str, Tensor]) -> None:
+        """Those of a step, detached."""
+        for name, loss in losses.items():
+            self._sums[name] = self._sums[name] + loss if name in self._sums else loss
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take(self) -> dict[str, Tensor]:
+        """The means, from which the next ones begin anew."""
+        means = {name: total / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means

@@ -11,6 +11,7 @@ from accelerate.utils import send_to_device
 
 from realciao.coords import make_axis, make_cell
 from realciao.data import ValSet
+from realciao.engine import is_lost_process
 from realciao.errors import OptionError, UserError
 from realciao.image import to_tensor
 from realciao.stage_run import StageRun, Weights
@@ -37,6 +38,8 @@ def rehearse(stage_run: StageRun, accelerator: Accelerator, weights: Weights | N
     except OptionError:
         raise
     except Exception as error:  # a class of any library may fail in any way
+        if is_lost_process(error):
+            raise
         kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
         problem = f"its first step fails: {kind}{str(error).strip().partition(chr(10))[0]}"
         raise OptionError(_culprit(stage_run, error), problem) from error

@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,11 +11,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from filelock import FileLock, Timeout
 
 from realciao.errors import UserError
 from realciao.files import atomic_write, remove_folder
+from realciao.option_changes import changes
 from realciao.options import Options, dump_options, load_options
 from realciao.run_state import load_state, saved_states, set_aside, superfluous
 
@@ -71,12 +70,13 @@ class RunFolder:
         """The checkpoint to go on from, or None, if what is in the folder allows it."""
         checkpoint = self.newest_checkpoint() if auto_resume else None
         if checkpoint and self.options_file.exists():
-            changed = _changed_keys(load_options([self.options_file]), options)
+            step = int(checkpoint.name.removeprefix("step_"))
+            try:
+                changed = changes(load_options([self.options_file]), options, step)
+            except UserError as error:
+                raise UserError(f"{self.root}: {error}") from error
             if changed:
-                raise UserError(
-                    f"{self.root}: the run began with another {', '.join(changed)}; go on with its own options, or give "
-                    "--overwrite to start it again, or --set name=OTHER to start another"
-                )
+                logger.warning("from step %d on with other options: %s", step, ", ".join(changed))
         if self.options_file.exists() and not auto_resume and not overwrite:
             raise UserError(
                 f"{self.root}: a run of this name is there; --auto_resume goes on with it, --overwrite starts it again, "
@@ -227,22 +227,3 @@ def _step_of(line: str) -> int:
         return int(json.loads(line)["step"]) if line.endswith("\n") else -1
     except (ValueError, TypeError, KeyError):
         return -1
-
-
-def _changed_keys(begun: Options, now: Options) -> list[str]:
-    """Dotted keys in which two runs would train differently; how they load, log and validate may change on the way."""
-
-    def flat(value: Any, path: str = "") -> dict[str, Any]:
-        if not isinstance(value, dict | list | tuple) or not value:
-            return {path: value}
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        return {key: leaf for name, child in items for key, leaf in flat(child, f"{path}.{name}".strip(".")).items()}
-
-    may_change = re.compile(
-        r"(val|logger|path|compare|datasets|health|engine)\b|.*\.(batch_size|num_workers|accum_iter|grad_clip)$"
-        r"|.*\.(loss_weight|perceptual_weight|style_weight)$|stages\.\d+\.color_opt\b"
-        rf"|stages\.{len(now.stages) - 1}\.total_iter$|stages\.\d+\.datasets\.dataset\.dataroot"
-    )
-    before, after = (flat(msgspec.to_builtins(options)) for options in (begun, now))
-    keys = dict.fromkeys([*before, *after])
-    return [key for key in keys if before.get(key) != after.get(key) and not may_change.match(key)]

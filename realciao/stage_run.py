@@ -18,7 +18,7 @@ from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
 from realciao.health import Health
 from realciao.objective import Objective
-from realciao.optim import build_optimizer, build_scheduler
+from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
 
@@ -108,20 +108,19 @@ class StageRun:
         self.ema = make_ema(self.net_g, self.stage.ema_decay, self.stage.ema_warmup)
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
-        self.net_g, self.optim_g = self._prepare(self.net_g, self.optim_g)
+        self.raw_g, self.raw_d = self.net_g, self.net_d
+        self.net_g = self._prepare(self.net_g)
         if self.net_d is not None:
-            self.net_d, self.optim_d = self._prepare(self.net_d, self.optim_d)
+            self.net_d = self._prepare(self.net_d)
 
-    def _prepare(self, net: nn.Module, optimizer: Any) -> Any:
+    def _prepare(self, net: nn.Module) -> Any:
+        """Takes the network to the device; what comes back is wrapped for several processes."""
         if self.engine.channels_last:
             net = net.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        net, optimizer = self.accelerator.prepare(net, optimizer)
+        wrapped = self.accelerator.prepare(net)
         if self.engine.compile is not None:
-            self._raw(net).compile(**self.engine.compile)  # in place: names and checkpoints stay what they are
-        return net, optimizer
-
-    def _raw(self, net: nn.Module) -> nn.Module:
-        return self.accelerator.unwrap_model(net)
+            net.compile(**self.engine.compile)  # in place: names and checkpoints stay what they are
+        return wrapped
 
     def step(self, loaded: Sequence[Any], iteration: int) -> dict[str, Tensor]:
         """One iteration, the `iteration`-th of the stage from 0: generator, discriminator, schedules, average.
@@ -157,7 +156,7 @@ class StageRun:
             self.health.judge_discriminator(self._update("network_d", self.net_d, self.optim_d, loss, iteration))
         for scheduler in self.schedulers:
             scheduler.step()
-        self.ema.update_parameters(self._raw(self.net_g))
+        self.ema.update_parameters(self.raw_g)
         return means
 
     def _generate(self, batch: TrainBatch, moves_g: bool, last: bool, means: _Means) -> Tensor:
@@ -166,7 +165,7 @@ class StageRun:
             pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
             if moves_g:
                 # the loss flows through the discriminator, which stands still: unwrapped, so no process waits for another
-                judge = None if self.net_d is None else self._raw(self.net_d).requires_grad_(False)
+                judge = None if self.raw_d is None else self.raw_d.requires_grad_(False)
                 self._backward(self.objective.generator(pred, batch, judge), means)
         return pred.detach()
 
@@ -190,7 +189,7 @@ class StageRun:
         """Moves a network along its gradient, if that is sound; returns its loss over all processes."""
         scaler = self.accelerator.scaler
         if scaler is not None:
-            self.accelerator.unscale_gradients(optimizer)
+            scaler.unscale_(optimizer)
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
         norm = get_total_norm(gradients)
         # a loss that is not finite makes the norm so too; one trip to the device for both
@@ -201,8 +200,9 @@ class StageRun:
                 clip_grads_with_norm_(
                     net.parameters(), self.stage.grad_clip, torch.tensor(norm, device=gradients[0].device)
                 )
-            optimizer.step()  # where fp16 overflows, its scaler lowers the scale instead
-        elif scaler is not None:
+            # where fp16 overflows, its scaler lowers the scale instead
+            optimizer.step() if scaler is None else scaler.step(optimizer)
+        if scaler is not None:
             scaler.update()
         optimizer.zero_grad()
         return loss
@@ -217,14 +217,14 @@ class StageRun:
         """Looks at the colours of the preview. Raises Unhealthy when they have been off for too long."""
         preview = self._preview
         assert preview is not None, "load_preview comes before"
-        net = self._raw(self.net_g).eval()
+        net = self.raw_g.eval()
         pred = net(preview["lq"], preview["coord"], preview["cell"])
         self.set_train()
         self.health.judge_colors(pred, preview["gt"])
 
     def set_train(self) -> None:
         """Training mode, but for what is frozen."""
-        self._raw(self.net_g).train()
+        self.raw_g.train()
         for part in self.frozen:
             part.eval()
 
@@ -242,25 +242,42 @@ class StageRun:
 
     @property
     def _parts(self) -> dict[str, Any]:
-        parts = {"net_g": self._raw(self.net_g), "ema": self.ema, "optim_g": self.optim_g, "health": self.health}
+        parts = {"net_g": self.raw_g, "ema": self.ema, "optim_g": self.optim_g, "health": self.health}
         if self.net_d is not None:
-            parts |= {"net_d": self._raw(self.net_d), "optim_d": self.optim_d}
-        parts |= {f"scheduler_{i}": scheduler for i, scheduler in enumerate(self.schedulers)}
+            parts |= {"net_d": self.raw_d, "optim_d": self.optim_d}
         return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._parts.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Raises UserError where the state is of a run with other options."""
+    def load_state_dict(self, state: dict[str, Any], iteration: int) -> None:
+        """Goes on where another left off after so many iterations, with the rates and settings of its own options.
+
+        Raises:
+            UserError: the state is that of a run with other networks.
+        """
         parts = self._parts
-        if parts.keys() != state.keys():
-            raise UserError(f"the checkpoint holds {sorted(state)}, this run {sorted(parts)}: its options have changed")
+        if "scaler" not in state:  # the precision has changed, and what scales starts anew
+            parts.pop("scaler", None)
+        if missing := parts.keys() - state.keys():
+            raise UserError(f"the checkpoint holds no {', '.join(sorted(missing))}: its options have changed")
         for name, part in parts.items():
             if isinstance(part, nn.Module) and part is not self.ema:
                 load_tensors(part, state[name])
+            elif name.startswith("optim_"):
+                _load_moments(part, state[name])
             else:
                 part.load_state_dict(state[name])
+        for scheduler in self.schedulers:
+            wind(scheduler, iteration)
+
+
+def _load_moments(optimizer: Any, state: dict[str, Any]) -> None:
+    """Takes what an optimizer remembers of its parameters from a state, and leaves rates and settings as they are."""
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
 
 
 def _freeze(net: nn.Module, parts: Sequence[str], where: str) -> list[nn.Module]:

@@ -65,23 +65,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _estimate(trainer: "Trainer") -> None:
     """Prints what the data are like and what the run will take."""
     from realciao.data_audit import audit
+    from realciao.engine import lost_process_in_one_line
     from realciao.estimate import describe_costs, measure_stage
     from realciao.stage_run import StageRun
 
     options, accelerator = trainer.options, trainer.accelerator
     stages = range(len(options.stages))
     said = audit([StageRun(options, index).dataset for index in stages], trainer.val_sets)
-    costs = [
-        measure_stage(
-            options,
-            index,
-            accelerator,
-            trainer.pretrained if index == 0 else None,
-            list(trainer.val_sets.values()),
-            trainer.metrics,
-        )
-        for index in stages
-    ]
+    val_sets = list(trainer.val_sets.values())
+    with lost_process_in_one_line(lambda: "dry run"):
+        costs = [
+            measure_stage(
+                options, index, accelerator, trainer.pretrained if index == 0 else None, val_sets, trainer.metrics
+            )
+            for index in stages
+        ]
     if accelerator.is_main_process:
         print(f"{said}\n\n{describe_costs(options, costs, accelerator.device)}\n")
 

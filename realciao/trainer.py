@@ -17,14 +17,14 @@ from realciao.batch import EvalItem
 from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
-from realciao.engine import is_lost_process, make_accelerator, share_cores
+from realciao.engine import lost_process_in_one_line, make_accelerator, share_cores
 from realciao.errors import UserError
 from realciao.health import Unhealthy, is_out_of_memory, out_of_memory
 from realciao.interruption import Interrupted, Interruption
 from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage
-from realciao.progress import Progress
+from realciao.progress import LossMeans, Progress
 from realciao.rehearsal import rehearse, rehearse_validation
 from realciao.report import refresh_report
 from realciao.run_folder import RunFolder
@@ -53,12 +53,12 @@ class Trainer:
         self.options = options
         self.run = RunFolder(options)
         trackers = make_trackers(options.logger.trackers, options, self.run)
-        self.accelerator = make_accelerator(options, trackers, str(self.run.root))
-        scaler = self.accelerator.scaler
-        self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
-        self.status_line = StatusLine(self.accelerator.is_main_process)
+        before = lost_process_in_one_line(lambda: "before the first step")
         # all is built and tried before anything is written, so that a wrong option costs nothing
-        with _held_back() as self._said_while_building:
+        with before, _held_back() as self._said_while_building:
+            self.accelerator = make_accelerator(options, trackers, str(self.run.root))
+            scaler = self.accelerator.scaler
+            self._fresh_scaler: Any = scaler.state_dict() if scaler is not None else None
             # read now: the run that is overwritten may be the one that they come from
             self.pretrained = Weights.read(file) if (file := options.path.pretrain_network_g) else None
             self.val_sets = {
@@ -73,6 +73,7 @@ class Trainer:
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
         if options.compare:
             read_photo(options.compare)
+        self.status_line = StatusLine(self.accelerator.is_main_process)
         self.auto_resume = auto_resume
         self.overwrite = overwrite
         self.step = 0
@@ -90,7 +91,7 @@ class Trainer:
             UserError: a run of this name is there and neither flag is given, the disk will not have it, the memory is too
                 small, another process is lost, or the run goes wrong (Unhealthy).
         """
-        with _held_back() as said_while_claiming:
+        with self._in_one_line(), _held_back() as said_while_claiming:
             self._claim()
         try:
             # the line first: what is logged must go above it
@@ -136,7 +137,8 @@ class Trainer:
     def _in_one_line(self) -> Iterator[None]:
         """What goes wrong on the way, as the one line that a user can act on."""
         try:
-            yield
+            with lost_process_in_one_line(lambda: f"step {self.step}"):
+                yield
         except Unhealthy as error:
             self.accelerator.wait_for_everyone()
             advice = self.run.retreat() if self.accelerator.is_main_process else ""
@@ -145,80 +147,85 @@ class Trainer:
             index, stage, _ = self.options.stage_at(self.step)
             if is_out_of_memory(error):
                 raise out_of_memory(stage, f"stages.{index}", self.accelerator.num_processes) from error
-            if self.accelerator.num_processes > 1 and is_lost_process(error):
-                raise UserError(
-                    f"step {self.step}: another process of this run has died or does not answer (its own words are above, or "
-                    "in its machine's log; engine.timeout_s says how long one waits); go on with --auto_resume"
-                ) from error
             raise
 
     def _run_stage(self) -> None:
-        options, accelerator = self.options, self.accelerator
         # a run that was stopped before it could validate the last step of a stage does so first
-        index, stage, first_step = options.stage_at(self.step - self._unvalidated)
+        index, stage, first_step = self.options.stage_at(self.step - self._unvalidated)
+        stage_run = self._start_stage(index, first_step)
+        if self._unvalidated:
+            self._validate(stage_run)
+            if stop := self._asked_to_stop():
+                self._interrupt(stop)
+        end = first_step + stage.total_iter
+        images = stage.train_data.batch_size * self.accelerator.num_processes * stage.accum_iter
+        if self.step < end:
+            stage_run.load_preview()
+            parameters = sum(p.numel() for p in stage_run.net_g.parameters())
+            logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, images)
+            logger.info("network_g: %s parameters on %s", f"{parameters:,}", self.accelerator.device)
+        progress, losses = Progress(images), LossMeans()
+        for parts in progress.watch(self._batches(stage_run, end)):
+            self._seed_step()
+            losses.add(stage_run.step(parts, self.step - first_step))
+            self.step += 1
+            self.next_draw += images
+            self.status_line.advance(self.step, progress)
+            if self.step == end or self.step % self.options.logger.print_every == 0:
+                stage_run.judge_colors()
+                self._log(stage_run, losses.take(), progress, end)
+            self._after_step(stage_run, done=self.step == end)
+
+    def _start_stage(self, index: int, first_step: int) -> StageRun:
+        """The stage as it stands at this step, on the device."""
+        accelerator = self.accelerator
         accelerator.free_memory()
         with _held_back():  # it says what it said at the rehearsal
-            stage_run = StageRun(options, index)
-        before = self.run.weights_file(options.stages[index - 1].name) if index else None
+            stage_run = StageRun(self.options, index)
+        before = self.run.weights_file(self.options.stages[index - 1].name) if index else None
         stage_run.start(accelerator, Weights.read(before) if before else self.pretrained)
         self.pretrained = None
         if accelerator.scaler is not None:  # one serves all stages, and none inherits the scale of another
             accelerator.scaler.load_state_dict(self._fresh_scaler)
         if self._resume_state is not None and self.step > first_step:
-            stage_run.load_state_dict(self._resume_state)
+            stage_run.load_state_dict(self._resume_state, self.step - first_step)
         self._resume_state = None
-        if self._unvalidated:
-            self._validate(stage_run)
-            if stop := self._asked_to_stop():
-                self._interrupt(stop)
-        data = stage.train_data
-        share_cores(accelerator, data.num_workers)
-        end = first_step + stage.total_iter
-        loader = build_train_loader(
-            stage_run.dataset,
-            batch_size=data.batch_size,
-            num_workers=data.num_workers,
-            first_draw=self.next_draw,
-            first_step=self.step,
-            num_steps=end - self.step,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
-            accum_iter=stage.accum_iter,
+        share_cores(accelerator, stage_run.stage.train_data.num_workers)
+        return stage_run
+
+    def _batches(self, stage_run: StageRun, end: int) -> Iterator[list[Any]]:
+        """The batches of each step up to `end`, on the device."""
+        stage, accelerator = stage_run.stage, self.accelerator
+        loader = iter(
+            build_train_loader(
+                stage_run.dataset,
+                batch_size=stage.train_data.batch_size,
+                num_workers=stage.train_data.num_workers,
+                first_draw=self.next_draw,
+                first_step=self.step,
+                num_steps=end - self.step,
+                rank=accelerator.process_index,
+                world_size=accelerator.num_processes,
+                accum_iter=stage.accum_iter,
+            )
         )
-        draws_per_step = data.batch_size * accelerator.num_processes * stage.accum_iter
-        parameters = sum(p.numel() for p in stage_run.net_g.parameters())
-        if self.step < end:
-            stage_run.load_preview()
-            logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, draws_per_step)
-            logger.info("network_g: %s parameters on %s", f"{parameters:,}", accelerator.device)
-        progress = Progress(draws_per_step)
-        sums: dict[str, Tensor] = {}
-        since = self.step
-        for parts in progress.watch(_groups(loader, stage.accum_iter)):
-            self._seed_step()
-            batches = [send_to_device(part, accelerator.device, non_blocking=True) for part in parts]
-            losses = stage_run.step(batches, self.step - first_step)
-            sums = {name: sums.get(name, torch.zeros_like(loss)) + loss for name, loss in losses.items()}
-            self.step += 1
-            self.next_draw += draws_per_step
-            done = self.step == end
-            self.status_line.advance(self.step, progress)
-            if done or self.step % options.logger.print_every == 0:
-                stage_run.judge_colors()
-                self._log(stage_run, {n: s / (self.step - since) for n, s in sums.items()}, progress, end)
-                sums, since = {}, self.step
-            self._unvalidated = done or self.step % options.val.every == 0
+        while batches := list(islice(loader, stage.accum_iter)):
+            yield [send_to_device(batch, accelerator.device, non_blocking=True) for batch in batches]
+
+    def _after_step(self, stage_run: StageRun, done: bool) -> None:
+        """Saves, validates and stops, where the step or a signal asks for it; `done` after a stage's last step."""
+        self._unvalidated = done or self.step % self.options.val.every == 0
+        stop = self._asked_to_stop()
+        if done or stop or self.step % self.options.logger.save_every == 0:
+            self._save(stage_run)
+        if self._unvalidated and not stop:
+            self._validate(stage_run)
             stop = self._asked_to_stop()
-            if done or stop or self.step % options.logger.save_every == 0:
-                self._save(stage_run)
-            if self._unvalidated and not stop:
-                self._validate(stage_run)
-                stop = self._asked_to_stop()
-            if done and stage_run.dataset.skipped:
-                logger.warning("%d training files could not be used and were skipped", stage_run.dataset.skipped)
-            if stop:
-                self._save(stage_run)
-                self._interrupt(stop)
+        if done and stage_run.dataset.skipped:
+            logger.warning("%d training files could not be used and were skipped", stage_run.dataset.skipped)
+        if stop:
+            self._save(stage_run)
+            self._interrupt(stop)
 
     def _interrupt(self, number: int) -> None:
         where = f"step {self.step} of {self.options.total_iter}"
@@ -228,7 +235,9 @@ class Trainer:
         """What is random inside a network follows from (seed, step, rank), so a resumed run repeats it."""
         ranks = self.accelerator.num_processes
         number = (self.options.manual_seed * 2**32 + self.step) * ranks + self.accelerator.process_index
-        torch.manual_seed(number % 2**63)
+        torch.default_generator.manual_seed(number % 2**63)  # what torch.manual_seed does beside is slow
+        if self.accelerator.device.type != "cpu":
+            torch.get_device_module(self.accelerator.device).manual_seed(number % 2**63)
 
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
         values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
@@ -256,7 +265,7 @@ class Trainer:
         processes share the items. A step among the best is saved.
         """
         averaged = self.options.val.weights == "ema"
-        net = (stage_run.ema.module if averaged else self.accelerator.unwrap_model(stage_run.net_g)).eval()
+        net = (stage_run.ema.module if averaged else stage_run.raw_g).eval()
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
         done = [{row["val"] for row in self.run.validations() if row["step"] == self.step}]
         broadcast_object_list(done)
@@ -369,10 +378,3 @@ def _held_back() -> Iterator[list[logging.LogRecord]]:
         yield handler.buffer
     finally:
         logger.removeHandler(handler)
-
-
-def _groups(batches: Iterable[Any], count: int) -> Iterator[list[Any]]:
-    """The batches, `count` at a time."""
-    iterator = iter(batches)
-    while group := list(islice(iterator, count)):
-        yield group

@@ -62,7 +62,7 @@ def published(crops: list[Crop], draws: int) -> Float[np.ndarray, "photos draws"
 def test_realesrgan_degrades_as_much_as_basicsrs_own_functions_do_on_the_same_photos() -> None:
     # not retina: flat and dark, it is what the published Poisson law without a floor of levels drowns in noise
     paths = [path for path in find_photos(["builtin", "builtin_val"]) if path.stem != "retina"]
-    crops = [central_crop(path, 192) for path in paths]
+    crops = [central_crop(path, 128) for path in paths]
     mine, theirs = ours("realesrgan", crops, draws=30), published(crops, draws=10)
     error = np.sqrt(sum(scores.var(axis=1, ddof=1).mean() / scores.size for scores in (mine, theirs)))
     assert error < 0.2  # [dB], of the difference: twice that is what is judged

@@ -1,5 +1,6 @@
 """Noise, blur and blockiness of images whose truth is known, because they were made with it."""
 
+import functools
 import io
 import math
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from degradations.estimate import blockiness, blur_sigma_px, jpeg_quality, noise
 Picture = Float[np.ndarray, "h w 3"]
 
 
+@functools.cache
 def dead_leaves(seed: int, size: int = 192) -> Picture:
     """Discs that cover each other, whose sizes follow a power law: edges and flats as in photos, and no blur at all."""
     rng = np.random.default_rng(seed)

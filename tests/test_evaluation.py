@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from realciao.errors import UserError
 from realciao.evaluation import Evaluation, Failure, Row, evaluate, score
-from realciao.evaluation_report import check_folder, to_json, write_report
+from realciao.evaluation_report import to_json, write_report
 from realciao.image import write_image
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
@@ -185,14 +185,6 @@ def test_a_metric_named_twice_is_refused(tmp_path: Path):
     save(tmp_path / "a.png", 1)
     with pytest.raises(UserError, match="named twice"):
         evaluate(tmp_path, tmp_path, ["psnr", {"type": "PSNR", "crop_border": 4}])
-
-
-def test_an_output_that_cannot_be_is_known_beforehand_and_nothing_is_made(tmp_path: Path):
-    (tmp_path / "file").write_text("kept")
-    with pytest.raises(UserError, match="is a file"):
-        check_folder(tmp_path / "file" / "below")
-    check_folder(tmp_path / "new" / "deep")
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.skipif(not SET5.is_dir(), reason=f"Set5 is not in {SET5}")

@@ -1,6 +1,8 @@
 """Whole files or none."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from realciao import files
 from realciao.errors import UserError
-from realciao.files import atomic_path, atomic_write, check_folder
+from realciao.files import atomic_path, atomic_write, check_folder, remove_abandoned
 
 
 def full(*_: Any) -> None:
@@ -99,3 +102,45 @@ def test_a_folder_that_cannot_be_is_refused_and_one_that_can_is_not_made(
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(UserError, match="no permission"):
         check_folder(tmp_path / "a")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no locks on files")
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path):
+    others = {".0123456789ab.tmp.d", ".0123456789ab.tmpfile", "0123456789ab.tmp.png", ".a.tmp.png", "a.png"}
+    (tmp_path / ".0123456789ab.tmp.d").mkdir()
+    for name in others - {".0123456789ab.tmp.d"}:
+        (tmp_path / name).touch()
+    program = f"""
+from realciao.files import atomic_path
+with atomic_path({str(tmp_path / "a.png")!r}) as temporary:
+    temporary.write_bytes(b"half")
+    print(temporary.name, flush=True)
+    input()
+"""
+    writer = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    with writer.stdin, writer.stdout:
+        left = writer.stdout.readline().strip()
+        remove_abandoned([tmp_path])
+        assert set(os.listdir(tmp_path)) == {left} | others
+        writer.kill()
+        writer.wait()
+    remove_abandoned([tmp_path, tmp_path / "missing"])
+    assert set(os.listdir(tmp_path)) == others
+
+
+def test_a_file_taken_for_abandoned_before_it_was_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lock, taken = files._lock, []
+
+    def late(file: Any, wait: bool) -> bool:
+        if wait and not taken:
+            taken.append(file.name)
+            remove_abandoned([tmp_path])
+        return lock(file, wait)
+
+    monkeypatch.setattr(files, "_lock", late)
+    atomic_write(tmp_path / "a.txt", "all of it")
+    assert len(taken) == (os.name == "posix")
+    assert (tmp_path / "a.txt").read_text() == "all of it"
+    assert os.listdir(tmp_path) == ["a.txt"]

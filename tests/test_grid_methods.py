@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from test_imports import FILES, imported, within
 
 import realciao
 from realciao.errors import OptionError, UserError
 from realciao.grid.data_sets import Item
 from realciao.grid.methods import basicsr_network, build_method
+from realciao.grid.methods.weights import CODE
 from realciao.image import write_image
 from realciao.registry import ARCH_REGISTRY, build
 
@@ -145,3 +147,16 @@ def test_a_folder_of_finished_images_is_found_by_data_scale_and_template(tmp_pat
 def test_a_wrong_spec_is_one_line_with_its_path(spec: dict[str, Any], problem: str):
     with pytest.raises(OptionError, match=problem):
         build_method(spec, "methods.2")
+
+
+def test_a_score_of_weights_outlives_no_change_of_the_code_that_upscales():
+    # what reads and writes files, and tells errors, decides no pixel
+    others = {"devices", "errors", "files", "photo_writer", "registry", "metadata", "png", "deep_tiff", "lmdb_images"}
+    told = {f"realciao.{name.removesuffix('.py')}" for name in CODE}
+    reached, left = set(), ["realciao.inference"]
+    while left:
+        name = left.pop()
+        reached.add(name)
+        left += [n for n in imported(name) if n in FILES and within(n, ["realciao"]) and n not in reached]
+    missing = {n for n in reached if not within(n, told | {f"realciao.{name}" for name in others})}
+    assert missing <= {"realciao"}

@@ -95,6 +95,22 @@ def test_the_page_is_whole_in_itself_and_escapes_what_names_hold(tmp_path: Path)
     assert "http" not in text.replace("http-equiv", "")
 
 
+def test_who_is_better_on_my_photos_is_what_the_last_line_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    photos = write_pictures(tmp_path / "photos", {name: (12, 15) for name in "wxyz"})
+    for path in photos.iterdir():
+        small = read_rgb(path)
+        write_image(tmp_path / "A" / path.name, small.repeat(2, axis=0).repeat(2, axis=1))
+        write_image(tmp_path / "B" / path.name, 1 - small.repeat(2, axis=0).repeat(2, axis=1))
+    options = [f"methods=[{tmp_path / 'A'},{tmp_path / 'B'}]", f"data.0.dataroot_lq={photos}", f"output={tmp_path}"]
+    options += ["scales=[2]", "metrics=[lr_consistency]"]
+    with pytest.raises(SystemExit) as ended:
+        main(["-opt", str(ROOT / "options" / "eval_photos.yml"), "--set", *options])
+    assert ended.value.code == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("A is better than B by lr_consistency on photos x2: B - A = -")
+    assert last.endswith("B is better on 0 of 4 images")
+
+
 def test_crops_are_where_the_methods_differ_most_or_where_the_user_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

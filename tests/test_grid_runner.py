@@ -133,6 +133,34 @@ def test_a_result_that_was_tampered_with_is_made_again(tmp_path: Path):
     assert everything(done(tiny_grid(tmp_path))) == first
 
 
+def test_results_that_were_thrown_away_are_made_again_for_those_who_look_at_them(tmp_path: Path):
+    first = done(tiny_grid(tmp_path))
+    before = {path: path.read_bytes() for path in first.files.values()}
+    for path, content in before.items():
+        path.unlink() if path.stem == "a" else path.write_bytes(content[:50])
+    assert everything(done(tiny_grid(tmp_path))) == everything(first)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_data_sets_may_share_images(tmp_path: Path):
+    data = [{"name": name, "dataroot_gt": str(tmp_path / "gt")} for name in ("one", "two")]
+    results = done(tiny_grid(tmp_path, data=data, scales=[2]))
+    assert results.complete
+    one, two = ([row.scores for row in results.rows["bicubic", name, 2]] for name in ("one", "two"))
+    assert one == two
+    assert {path.is_file() for path in results.files.values()} == {True}
+
+
+def test_every_method_that_lacks_a_result_is_named(tmp_path: Path):
+    for name in ("one", "two"):
+        write_pictures(tmp_path / name, {"a": (24, 30)})
+    methods = [str(tmp_path / "one"), str(tmp_path / "two"), "bicubic"]
+    results = done(tiny_grid(tmp_path, methods=methods, scales=[2]))
+    lacking = {f"made x2 {method}: {name}" for method in ("one", "two") for name in ("b", "sub/c")}
+    assert {failure.image for failure in results.failures} == lacking
+    assert len(results.rows["bicubic", "made", 2]) == 3
+
+
 def test_several_processes_share_the_work_and_the_first_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     alone = everything(done(tiny_grid(tmp_path / "alone")))
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -174,6 +202,36 @@ def test_what_cannot_be_scored_is_named_and_counted_and_the_rest_goes_on(tmp_pat
     assert missing["nowhere x2"] == ("no data: nowhere is no folder", False)
     assert missing["allowed x2"] == ("no data: nowhere is no folder", True)
     assert not results.complete
+
+
+@pytest.mark.parametrize("kept", [0, 90])
+def test_a_result_that_is_missing_or_broken_at_one_scale_costs_the_other_its_consistency_alone(
+    tmp_path: Path, kept: int
+):
+    photos = write_pictures(tmp_path / "photos", {"x": (9, 11)})
+    for scale in (2, 3):
+        write_pictures(tmp_path / f"x{scale}", {"x": (9 * scale, 11 * scale)})
+    large = tmp_path / "x3" / "x.png"
+    head = large.read_bytes()[:kept]
+    if head:
+        large.write_bytes(head)
+    else:
+        large.rename(tmp_path / "x3" / "other.png")
+    results = done(
+        tiny_grid(
+            tmp_path,
+            methods=[{"name": "made", "type": "Folder", "path": str(tmp_path / "x{scale}")}],
+            data=[{"name": "photos", "dataroot_lq": str(photos)}],
+            scales=[2, 3],
+            metrics=["lr_consistency", "scale_consistency"],
+        )
+    )
+    (row,) = results.rows["made", "photos", 2]
+    assert np.isfinite(row.scores["lr_consistency"])
+    assert np.isnan(row.scores["scale_consistency"])
+    assert [failure.image for failure in results.failures] == ["photos x2 made: x", "photos x3 made: x"]
+    assert results.failures[0].problem.startswith("scale_consistency: ")
+    assert "x3" in results.failures[0].problem
 
 
 def test_a_missing_metric_does_not_stop_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -227,6 +285,8 @@ def test_photos_without_ground_truth_are_only_scored_by_what_needs_none(tmp_path
             r"kernal: unknown key; did you mean 'kernel'",
         ),
         ({"scales": [0]}, r"scales\.0: expected"),
+        ({"scales": [2, 4, 2.0]}, r"scales\.2: 2 is named twice"),
+        ({"data": [{"name": "a/b", "dataroot_gt": "b"}]}, r"data\.0\.name: expected letters, digits.*, got 'a/b'"),
         ({"sclaes": [2]}, r"sclaes: unknown key; did you mean 'scales'"),
     ],
 )

@@ -1,15 +1,17 @@
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
 import realciao
 from realciao import photo_upscaling
-from realciao.commands import infer, progress_line
+from realciao.commands import infer, infer_run, progress_line
 from realciao.image import read_image, write_image
 
 
@@ -250,6 +252,14 @@ def test_json_is_one_object_an_image_and_nothing_else(
     assert rows[4]["warnings"] == [".jpg does not hold uint16: written with fewer levels"]
 
 
+def test_values_that_are_cut_off_are_said(weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.linspace(-0.5, 3, 60, dtype=np.float32).reshape(4, 5, 3), photometric="rgb")
+    assert _run("-i", tmp_path / "a.tif", "-o", tmp_path / "out", "-s", 1, "-m", weights, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["warnings"] == ["values from -0.5 to 3 are cut off at 0 and 1"]
+    assert said.err.startswith(f"note: {tmp_path / 'a.tif'}: values from -0.5 to 3 ")
+
+
 def test_resume_leaves_out_what_is_done_and_does_the_rest(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -279,6 +289,31 @@ def test_resume_leaves_out_what_is_done_and_does_the_rest(
     write_image(photos / "a.png", np.zeros((5, 5, 3), np.uint8))
     assert _run(*command[:5], 3, *command[6:], "--resume") == 0
     assert read_image(tmp_path / "out" / "a.png").shape[:2] == (15, 15)
+
+
+def test_resume_makes_anew_what_a_kill_cut_off_between_the_file_and_the_journal(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("-i", photos / "a.png", "-o", tmp_path / "out", "-s", 2, "-m", weights, "--resume")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(infer_run.Journal, "add", stop)
+        assert _run(*command) == 130
+    assert (tmp_path / "out" / "a.png").is_file()
+    left = tmp_path / "out" / ".0123456789ab.tmp.png"
+    left.write_bytes(b"half of it")
+    assert _run(*command[:-1]) == 2
+    assert left.exists()
+    assert _run(*command) == 0
+    assert set(_tree(tmp_path / "out")) == {"a.png"}
+    capsys.readouterr()
+    assert _run(*command) == 0
+    assert "0 images written" in capsys.readouterr().out
+    (tmp_path / "out" / "D.JPG").write_bytes(b"not ours")
+    assert _run("-i", photos / "D.JPG", *command[2:]) == 2
 
 
 def test_patterns_and_several_inputs(photos: Path, weights: str, tmp_path: Path) -> None:
@@ -338,6 +373,63 @@ def test_a_name_over_two_lines_is_reported_on_one(
     assert len(lines) == 2
     assert all(line.startswith("failed: ") for line in lines)
     assert "two\\nlines.png" in lines[1]
+
+
+def test_odd_photos_and_odd_names_give_their_results_or_one_line(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, rng = tmp_path / "in", np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (6, 9, 3), dtype=np.uint8))
+    (folder / "folder.png").mkdir(parents=True)
+    photo.save(folder / "folder.png" / "in it.png")
+    photo.resize((1, 400)).save(folder / "strip.png")
+    photo.resize((1, 1)).save(folder / "pixel.png")
+    photo.convert("CMYK").save(folder / "cmyk.jpg")
+    photo.convert("CMYK").save(folder / "cmyk.tif")
+    photo.save(folder / "progressive.jpg", progressive=True)
+    photo.convert("1").save(folder / "bit.png")
+    photo.convert("LAB").save(folder / "lab.tif")
+    Image.fromarray(np.full((6, 9, 4), (9, 200, 30, 0), np.uint8)).save(folder / "hidden.png")
+    for name in ("moving.webp", "moving.png"):
+        photo.save(folder / name, save_all=True, append_images=[photo.rotate(180)])
+    good = {path.relative_to(folder).as_posix() for path in folder.rglob("*.*") if path.is_file()}
+    for name in ("-s.png", " two  spaces .png", "😀 größe.png", "%s{}'\".png", "\udcff\udcfe.png", "n" * 251 + ".png"):
+        try:
+            photo.save(folder / name)
+            good.add(name)
+        except OSError:  # some systems know no such names
+            continue
+    photo.save(folder / "gif.png", format="GIF", save_all=True, append_images=[photo])
+    (folder / "gone.png").symlink_to("nowhere.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    data = (folder / "progressive.jpg").read_bytes()
+    for tenth in range(10):
+        (folder / f"cut{tenth}.jpg").write_bytes(data[: len(data) * tenth // 10])
+    assert _run("-i", folder, "-o", tmp_path / "out", "-s", "1.5", "-m", weights) == 1
+    assert set(_tree(tmp_path / "out")) == good
+    for name in good:
+        before = read_image(folder / name)
+        assert read_image(tmp_path / "out" / name).shape[:2] == tuple(max(1, round(1.5 * n)) for n in before.shape[:2])
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if line.startswith(f"failed: {folder}")]) == 13
+    assert all(line.startswith(("failed: ", "note: ")) or " Mpx " in line for line in said)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such limit")
+@pytest.mark.parametrize("ext", ["png", "tif", "bmp"])
+def test_a_disk_that_is_full_is_one_line_and_leaves_nothing(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], ext: str
+) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    try:
+        assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "-s", "2", "-m", weights, "--ext", ext) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err == f"failed: {tmp_path / 'out' / f'a.{ext}'}: cannot be written (File too large)\n"
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("rank", ["x", "2", "-1"])

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import realciao
-from realciao import tile_memory
+from realciao import inference, tile_memory
 from realciao.errors import UserError
 from realciao.image import AnyImage, to_float
 from realciao.inference import SizeError, Upscaler, choose_device, find_weights, output_size
@@ -177,6 +177,27 @@ def test_bands_come_as_they_are_made_and_join_to_the_result(net: nn.Module) -> N
     pieces = list(bands.rows)
     assert len(pieces) == 4
     assert np.array_equal(np.concatenate(pieces), upscaler.upscale(image, 2.5))
+
+
+def test_bands_stay_small_however_large_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "BAND_BYTES", 15_000)
+    monkeypatch.setattr(inference, "SMALLEST_ROWS", 20)
+    photo, whole = _photo((12, 14), dtype=np.uint8), {}
+    cases: list[tuple[int | None, dict[str, Any]]] = [
+        (0, {}),
+        (8, {}),
+        (None, {"back_projection": 1}),
+        (None, {"ensemble": True}),
+    ]
+    for tile, dials in cases:
+        pieces = list(Upscaler(Bilinear(), "cpu", tile, **dials).upscale_bands(photo, 13).rows)
+        assert max(piece.nbytes for piece in pieces) <= 15_000
+        assert max(map(len, pieces)) <= 26  # two rows of the photo
+        whole[str(dials)] = np.concatenate(pieces).astype(int)
+    exact = to_float(photo)
+    expected = Upscaler(Bilinear(), "cpu", 0).upscale(exact, 13) * 255
+    assert np.abs(whole["{}"] - expected).max() <= 0.51
+    assert np.abs(whole["{'ensemble': True}"] - expected).max() <= 0.51
 
 
 # --- where tiles only come close
@@ -365,6 +386,8 @@ def test_the_size_is_the_rounded_product_and_at_least_one_pixel(
         {"scale": 2, "roi": (3, 3, 2, 5)},
         {"scale": 2, "roi": (0, 0, 10, 9)},
         {"size": (1, 1), "roi": (0, 0, 1, 1)},
+        {"scale": 1e6, "max_step": 2},
+        {"scale": 1e6, "max_step": 2, "roi": (0, 0, 1, 1)},
     ],
 )
 def test_a_size_or_region_that_cannot_be_made_is_one_line(wrong: dict[str, Any]) -> None:

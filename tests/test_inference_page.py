@@ -32,7 +32,7 @@ def test_every_option_is_named() -> None:
     named = set(re.findall(r"(?<![\w-])--?[a-z]\w*", PAGE))
     assert not options - named
     theirs = {"-n", "-g", "--alpha_upsampler", "--pre_pad", "--face_enhance", "--num_processes"}
-    theirs |= {"--max_mpx", "--parts", "--rounds"}  # of benchmark.py
+    theirs |= {"--max_mpx", "--parts", "--rounds", "--weights"}  # of benchmark.py
     assert named - options == theirs
 
 

@@ -168,10 +168,10 @@ def test_pyiqas_weights_file_is_read_from_the_users_folder_or_pyiqas_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     coefficients, vectors = torch.arange(5.0), torch.arange(180.0).view(5, 36)
-    cache = tmp_path / "cache"
-    cache.mkdir()
+    cache = tmp_path / "hub" / "pyiqa"
+    cache.mkdir(parents=True)
     torch.save((coefficients, vectors), cache / "brisque_svm_weights.pth")
-    monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(cache))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     for folder in (None, tmp_path, cache):
         found, _ = brisque_vectors(folder)
         assert torch.equal(found[0], coefficients)
@@ -189,11 +189,11 @@ def test_a_missing_file_without_network_is_one_line_with_the_file_and_the_folder
 
     monkeypatch.setattr("realciao.metrics.iqa_params.online", lambda: True)
     monkeypatch.setattr("pyiqa.utils.download_util.download_url_to_file", unreachable)
-    monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(UserError) as caught:
         build_metric("brisque")
     message = str(caught.value)
-    assert message.startswith(f"metrics: BRISQUE: brisque_svm_weights.pth is not in {tmp_path / 'cache'}")
+    assert message.startswith(f"metrics: BRISQUE: brisque_svm_weights.pth is not in {tmp_path / 'hub' / 'pyiqa'}")
     assert "\n" not in message
     assert limits[0] is not None
     assert limits[0] <= 10
@@ -202,7 +202,7 @@ def test_a_missing_file_without_network_is_one_line_with_the_file_and_the_folder
 
 def test_offline_a_missing_file_is_not_even_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("realciao.metrics.iqa_params.online", lambda: False)
-    monkeypatch.setattr("pyiqa.utils.download_util.DEFAULT_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(MetricUnavailable, match="cannot be downloaded \\(there is no network\\)"):
         build_metric("brisque")
 

@@ -130,7 +130,7 @@ def test_a_missing_partner_is_named(tmp_path: Path, kind: str) -> None:
 
 def test_two_files_of_one_name_and_templates_that_match_nothing_are_errors(tmp_path: Path) -> None:
     write_pair(tmp_path, "a.png", (40, 40), (80, 80))
-    for tmpl, kind, words in (("x4", OptionError, "{}"), ("{}x4", UserError, "filename_tmpl_lq")):
+    for tmpl, kind, words in (("x4", OptionError, "{}"), ("{}x4", UserError, "lq: holds no image named like '{}x4'")):
         with pytest.raises(kind, match=words):
             make(tmp_path, filename_tmpl_lq=tmpl, **POINTS)
     Image.new("RGB", (40, 40)).save(tmp_path / "lq" / "a.bmp")

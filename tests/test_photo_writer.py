@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
+from PIL.TiffImagePlugin import IFDRational
 
 from realciao.errors import UserError
 from realciao.image import read_photo
@@ -31,7 +33,7 @@ def _exif(orientation: int = 6) -> Image.Exif:
     sub = exif.get_ifd(ExifTags.IFD.Exif)
     sub[ExifTags.Base.ExifImageWidth] = 20
     sub[ExifTags.Base.ExifImageHeight] = 10
-    sub[ExifTags.Base.FNumber] = 2.8
+    sub[ExifTags.Base.FNumber] = IFDRational(14, 5)
     exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
     return exif
 
@@ -83,15 +85,37 @@ def test_profile_exif_xmp_and_resolution_go_into_the_result_brought_up_to_date(
             assert opened.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
-def test_a_tiff_holds_profile_resolution_xmp_and_the_texts(tmp_path: Path) -> None:
+def test_a_tiff_holds_profile_resolution_xmp_and_exif(tmp_path: Path) -> None:
     metadata = read_photo(_photo(tmp_path / "a.jpg")).metadata
-    write_photo(tmp_path / "b.tif", _bands((47, 24, 3))[1], metadata.for_size((47, 24)))
+    image, bands = _bands((47, 24, 3))
+    write_photo(tmp_path / "b.tif", bands, metadata.for_size((47, 24)))
     with Image.open(tmp_path / "b.tif") as opened:
-        assert opened.size == (24, 47)
+        assert np.array_equal(np.asarray(opened), image)
         assert opened.info["icc_profile"] == SRGB
         assert opened.info["dpi"] == (300, 300)
         assert opened.tag_v2[271] == "Ours"  # type: ignore[attr-defined]
         assert b'tiff:Orientation="1"' in opened.tag_v2[700]  # type: ignore[attr-defined]
+        assert opened.getexif().get(ExifTags.Base.Orientation) == 1
+        sub = opened.getexif().get_ifd(ExifTags.IFD.Exif)
+        assert sub[ExifTags.Base.FNumber] == pytest.approx(2.8)
+        assert (sub[ExifTags.Base.ExifImageHeight], sub[ExifTags.Base.ExifImageWidth]) == (47, 24)
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:  # another program's reading
+        tags = file.pages.first.tags
+        assert [tag.code for tag in tags] == sorted(tag.code for tag in tags)
+        assert tags["ExifTag"].value["FNumber"] == (14, 5)
+        assert tags["GPSTag"].value["GPSLatitudeRef"] == "N"
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_what_a_deep_tiff_says_beside_its_pixels_is_read_too(tmp_path: Path, dtype: type) -> None:
+    expected = read_photo(_photo(tmp_path / "a.jpg")).metadata.for_size((10, 20))
+    write_photo(tmp_path / "b.tif", _bands((10, 20, 3), dtype)[1], expected)
+    found = read_photo(tmp_path / "b.tif").metadata.for_size((10, 20))
+    assert (found.icc, found.xmp, found.dpi) == (expected.icc, expected.xmp, expected.dpi)
+    write_photo(tmp_path / "c.jpg", _bands((10, 20, 3))[1], found)
+    with Image.open(tmp_path / "c.jpg") as opened:
+        assert opened.getexif()[ExifTags.Base.Make] == "Ours"
+        assert opened.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.FNumber] == pytest.approx(2.8)
 
 
 def test_a_thumbnail_of_the_old_photo_is_left_out(tmp_path: Path) -> None:
@@ -163,10 +187,16 @@ def test_what_fails_while_the_bands_are_made_passes_through_and_leaves_nothing(t
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("name", "size"), [("a.jpg", (2, 65536)), ("a.webp", (16384, 2))])
-def test_a_side_that_a_format_cannot_hold_is_refused_before_anything_is_made(
-    tmp_path: Path, name: str, size: tuple[int, int]
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("a.jpg", (2, 65536)), ("a.webp", (16384, 2)), ("a.bmp", (32768, 2**17)), ("a.jpg", (50000, 60000))],
+)
+def test_a_size_that_a_format_or_memory_cannot_hold_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: tuple[int, int]
 ) -> None:
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=16 * 2**30))
+
     def never() -> Iterator[np.ndarray]:
         raise AssertionError("asked for a band")
         yield

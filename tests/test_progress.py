@@ -1,8 +1,9 @@
 """Times add up, and what they lead to follows from them."""
 
 import pytest
+import torch
 
-from realciao.progress import Progress
+from realciao.progress import LossMeans, Progress
 
 
 class Clock:
@@ -45,3 +46,12 @@ def test_the_first_step_counts_as_soon_as_it_is_worked_on(clock: Clock) -> None:
 def test_nothing_is_claimed_before_the_first_step() -> None:
     assert Progress(4).summary() == {"images_per_s": 0.0, "data_share": 0.0}
     assert Progress(4).eta(10) == "unknown"
+
+
+def test_a_loss_s_mean_is_over_the_steps_that_had_it() -> None:
+    steps = [{"l_d": 1.0}, {"l_g": 4.0, "l_d": 2.0}, {"l_d": 3.0}, {"l_g": 6.0, "l_d": 0.0}]
+    means = LossMeans()
+    for _ in range(2):  # the second time as if there had been no first
+        for losses in steps:
+            means.add({name: torch.tensor(value) for name, value in losses.items()})
+        assert {name: float(mean) for name, mean in means.take().items()} == {"l_g": 5.0, "l_d": 1.5}

@@ -1,7 +1,6 @@
 """The registry's `build`: a spec becomes an object, or one line that says which key of it is wrong."""
 
 import copy
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -136,18 +135,3 @@ def test_a_new_file_in_a_package_registers_itself(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "test_registry_things", sys.modules[__name__])
     __import__("self_filling")
     assert build(THINGS, {"type": "Fog"}).depth == 3
-
-
-def test_ours_load_without_the_rest_of_basicsr_which_is_there_when_asked_for() -> None:
-    code = """
-import sys, realciao.commands.infer_run, realciao.archs
-from realciao.registry import ARCH_REGISTRY, find
-spec = {"type": "CiaoSR", "encoder": {"type": "SmallEncoder"}, "decoder": {"type": "CiaoSRDecoder"}}
-realciao.archs.build_network(spec)
-assert not {"torchvision", "torch._dynamo", "basicsr.archs", "scipy.stats"} & sys.modules.keys()
-assert find(ARCH_REGISTRY, "RRDBNet").__module__ == "basicsr.archs.rrdbnet_arch"
-import basicsr
-assert basicsr.__version__ == "1.4.2" and basicsr.utils.scandir
-"""
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -47,3 +47,8 @@ def test_a_step_that_does_not_enlarge_is_refused_in_one_line(largest: float) -> 
     with pytest.raises(UserError, match="above 1") as caught:
         step_sizes((10, 10), (80, 80), largest)
     assert "\n" not in str(caught.value)
+
+
+def test_steps_without_end_are_refused() -> None:
+    with pytest.raises(UserError, match="more than 100; give a larger one"):
+        step_sizes((10, 10), (10**9, 10**9), 1.0001)

@@ -1,13 +1,11 @@
 """Training runs, whole: what they leave behind, and that stopping and going on changes nothing."""
 
-import gc
 import itertools
 import json
-import os
+import re
+import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 from tiny_run import write_options
+from two_processes import run_two
 
 import realciao
 from realciao.data import build_val_set
@@ -28,16 +27,6 @@ from realciao.run_state import load_state
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 from realciao.validation import score_network
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
-    """Collecting garbage among all that the libraries have loaded takes longer than such a run."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def train(folder: Path, *overrides: str, **flags: bool) -> Path:
@@ -269,15 +258,9 @@ def test_resume_is_exact_with_everything_that_keeps_a_state(tmp_path: Path, monk
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.encoder.state_dict().items())
 
 
-def test_the_second_stage_starts_from_the_average_of_the_first(tmp_path: Path) -> None:
-    run = train(tmp_path, "stages.1.optim_g.lr=0.0", "stages.1.total_iter=1")
-    first = safetensors.torch.load_file(run / "models" / "net_g_psnr_latest.safetensors")
-    assert all(torch.equal(first[name], tensor) for name, tensor in weights(run).items())
-    raw = torch.load(run / "checkpoints" / "step_4" / "state.pt", weights_only=True)["stage"]["net_g"]
-    assert not torch.equal(raw["encoder.conv_first.weight"], first["encoder.conv_first.weight"])
-
-
-def test_the_average_is_what_its_recursion_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_average_is_what_its_recursion_says_and_where_the_second_stage_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[torch.Tensor] = []
     monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)  # so that its step is not seen
     original = StageRun.step
@@ -288,22 +271,31 @@ def test_the_average_is_what_its_recursion_says(tmp_path: Path, monkeypatch: pyt
         return losses
 
     monkeypatch.setattr(StageRun, "step", watched)
-    run = train(tmp_path, "stages.0.total_iter=4", "stages.1.total_iter=1")
+    run = train(tmp_path, "stages.1.optim_g.lr=0.0", "stages.1.total_iter=1")
     average = seen[0]
     for weight in seen[1:4]:
         average = 0.9 * average + 0.1 * weight
-    saved = safetensors.torch.load_file(run / "models" / "net_g_psnr_4.safetensors")["encoder.conv_first.weight"]
-    torch.testing.assert_close(saved, average)
+    first = safetensors.torch.load_file(run / "models" / "net_g_psnr_latest.safetensors")
+    torch.testing.assert_close(first["encoder.conv_first.weight"], average)
+    assert all(torch.equal(first[name], tensor) for name, tensor in weights(run).items())
+    raw = torch.load(run / "checkpoints" / "step_4" / "state.pt", weights_only=True)["stage"]["net_g"]
+    assert not torch.equal(raw["encoder.conv_first.weight"], first["encoder.conv_first.weight"])
 
 
-def test_a_second_run_of_the_name_is_refused_until_told_what_to_do(tmp_path: Path) -> None:
-    run = train(tmp_path, "stages.0.total_iter=1", "stages.1.total_iter=1")
+@pytest.fixture
+def copied(tmp_path: Path, whole: Path) -> Path:
+    """The folder of a run like `whole`, to be changed."""
+    return Path(shutil.copytree(whole.parents[1], tmp_path / "copied"))
+
+
+def test_a_second_run_of_the_name_is_refused_until_told_what_to_do(copied: Path) -> None:
+    run = copied / "experiments" / "tiny"
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="--auto_resume"):
-        train(tmp_path)
+        train(copied)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     (run / "notes.txt").write_text("mine")
-    train(tmp_path, "stages.0.total_iter=2", "stages.1.total_iter=1", overwrite=True)
+    train(copied, "stages.0.total_iter=2", "stages.1.total_iter=1", overwrite=True)
     assert (run / "notes.txt").read_text() == "mine"
     assert max(row["step"] for row in rows(run)) == 3
 
@@ -315,46 +307,57 @@ def test_a_wrong_spec_is_refused_before_anything_is_written(tmp_path: Path) -> N
     assert not (tmp_path / "experiments").exists()
 
 
-@pytest.mark.parametrize(
-    "change", ["network_g.encoder.num_feat=6", "stages.0.optim_g.lr=0.5", "manual_seed=5", "stages.0.total_iter=6"]
-)
-def test_a_run_is_not_resumed_with_options_that_would_make_it_another(tmp_path: Path, change: str) -> None:
-    run = train(tmp_path, "stages.1.total_iter=2")
+def test_a_run_is_not_resumed_with_options_that_would_make_it_another(copied: Path) -> None:
+    run = copied / "experiments" / "tiny"
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=change.partition("=")[0]):
-        train(tmp_path, "stages.1.total_iter=2", change, auto_resume=True)
+    for change in ("network_g.encoder.num_feat=6", "stages.0.optim_g.lr=0.5", "stages.0.total_iter=6"):
+        with pytest.raises(UserError, match=change.partition("=")[0]):
+            train(copied, change, auto_resume=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
-def test_a_resumed_run_may_be_longer_and_batch_otherwise(tmp_path: Path) -> None:
-    train(tmp_path, "stages.1.total_iter=2")
-    run = train(
-        tmp_path, "stages.1.total_iter=3", "datasets.train.batch_size=1", "logger.save_every=1", auto_resume=True
-    )
-    assert max(row["step"] for row in rows(run)) == 7
+def test_rates_schedule_length_losses_and_batch_may_change_on_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_after(2, patch, lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(Interrupted):
+            train(tmp_path)
+    changed = ("optim_g={lr: 0.01, weight_decay: 0.5}", "scheduler.milestones=[4]", "total_iter=5", "warmup_iter=4")
+    changed += ("pixel_opt.type=CharbonnierLoss", "datasets.train.batch_size=1", "ema_decay=0.5")
+    run = train(tmp_path, *(f"stages.0.{change}" for change in changed), "stages.1.total_iter=1", auto_resume=True)
+    assert "from step 2 on with other options: stages.0.total_iter from 4 to 5, " in (run / "train.log").read_text()
+    losses = [row for row in rows(run) if "val" not in row]
+    # after each step, as the schedule says for that many steps: before, and as if it had been so all the time
+    assert [row["lr"] for row in losses] == pytest.approx([1e-3, 1e-3, 0.01, 0.5 * 0.01, 0.5 * 0.01, 1e-3])
+    assert [row["stage"] for row in losses] == ["psnr"] * 5 + ["gan"]
+    state = load_state(run / "checkpoints" / "step_5")
+    assert state["next_draw"] == 2 * 2 + 3 * 1
+    moments = state["stage"]["optim_g"]
+    assert {float(parameter["step"]) for parameter in moments["state"].values()} == {5.0}  # Adam forgot nothing
+    assert moments["param_groups"][0]["weight_decay"] == 0.5
 
 
-def test_overwriting_costs_nothing_when_the_weights_to_start_from_are_wrong(tmp_path: Path) -> None:
-    run = train(tmp_path, "stages.1.total_iter=1")
+def test_overwriting_costs_nothing_when_the_weights_to_start_from_are_wrong(copied: Path) -> None:
+    run = copied / "experiments" / "tiny"
     weights_file = run / "models" / "net_g_latest.safetensors"
     before = weights_file.read_bytes()
     with pytest.raises(UserError, match="do not fit"):
-        train(tmp_path, f"path.pretrain_network_g={weights_file}", "network_g.encoder.num_feat=6", overwrite=True)
+        train(copied, f"path.pretrain_network_g={weights_file}", "network_g.encoder.num_feat=6", overwrite=True)
     assert weights_file.read_bytes() == before
     # the run may even start again from its own weights
-    train(tmp_path, f"path.pretrain_network_g={weights_file}", "stages.1.total_iter=1", overwrite=True)
+    train(copied, f"path.pretrain_network_g={weights_file}", "stages.1.total_iter=1", overwrite=True)
 
 
-def test_pretrained_weights_are_where_the_first_stage_starts(tmp_path: Path) -> None:
-    run = train(tmp_path / "first", "stages.1.total_iter=1")
-    start = run / "models" / "net_g_latest.safetensors"
+def test_pretrained_weights_are_where_the_first_stage_starts(tmp_path: Path, whole: Path) -> None:
+    start = whole / "models" / "net_g_latest.safetensors"
     zero_rate = ("stages.0.optim_g.lr=0.0", "stages.1.optim_g.lr=0.0", f"path.pretrain_network_g={start}")
-    assert_same_weights(run, train(tmp_path / "second", *zero_rate))
+    assert_same_weights(whole, train(tmp_path, *zero_rate))
 
 
 @pytest.fixture(scope="module")
 def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
-    """The same run by one process and by two with half the batch each, and what these said when later one of them died.
+    """The same run by one process and by two with half the batch each, and what these said when one hung and died later.
 
     Its first step in each stage is plain gradient descent at rate 1, so that weights tell gradients.
     """
@@ -365,19 +368,11 @@ def one_and_two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, s
     overrides += [f"stages.0.optim_g={descent}", f"stages.1.optim_d={descent}", "datasets.val.0.num_images=3"]
     one = train(folder / "one", *overrides)
     (folder / "two").mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [
-        str(ROOT / "tests" / "two_processes.py"),
-        str(folder / "two"),
-        *overrides,
-        "datasets.train.batch_size=1",
-    ]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode != 0
+    statuses, said = run_two(folder / "two", [*overrides, "datasets.train.batch_size=1"])
     two = folder / "two" / "experiments" / "tiny"
-    assert (two / "checkpoints" / "step_5").is_dir(), done.stderr
-    return one, two, done.stderr
+    assert (two / "checkpoints" / "step_5").is_dir(), said
+    assert statuses == [0, 9], said
+    return one, two, said
 
 
 def test_two_processes_have_the_gradients_and_the_samples_of_one(one_and_two: tuple[Path, Path, str]) -> None:
@@ -404,10 +399,13 @@ def test_two_processes_keep_one_log_and_share_a_validation_whose_mean_is_exact(
     assert "(3 images)" in (two / "train.log").read_text()
 
 
-def test_a_process_that_dies_ends_the_run_of_the_others_with_a_line(one_and_two: tuple[Path, Path, str]) -> None:
-    said = one_and_two[2]
-    assert "told: step 1: another process of this run has died or does not answer" in said
-    assert "engine.timeout_s" in said
+def test_a_process_that_dies_or_hangs_ends_the_run_of_the_others_with_a_line(
+    one_and_two: tuple[Path, Path, str],
+) -> None:
+    told = dict(re.findall(r"^told of ([\w ]+): (.*)$", one_and_two[2], re.MULTILINE))
+    for what, when in (("hang before", "before the first step"), ("hang within", "step 1"), ("death", "step 1")):
+        assert told[what].startswith(f"{when}: another process of this run has died or does not answer")
+        assert "engine.timeout_s" in told[what]
 
 
 def test_another_number_of_processes_goes_on_with_the_run(one_and_two: tuple[Path, Path, str]) -> None:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from realciao.errors import UserError
 
+MAX_STEPS = 100
+
 
 def step_sizes(size: tuple[int, int], target: tuple[int, int], largest: float) -> list[tuple[int, int]]:
     """The sizes to be made in turn on the way from `size` to `target`, which is the last: x8 by x4 at most is x4, then x2.
@@ -17,7 +19,7 @@ def step_sizes(size: tuple[int, int], target: tuple[int, int], largest: float) -
         largest: no step but one from so few pixels that it must enlarges an axis by more than this.
 
     Raises:
-        UserError: `largest` is not above 1.
+        UserError: `largest` is not above 1, or so little above that more than MAX_STEPS would be made.
     """
     if not largest > 1:
         raise UserError(f"a step must enlarge: its largest scale is {largest:g}; give a number above 1")
@@ -26,6 +28,8 @@ def step_sizes(size: tuple[int, int], target: tuple[int, int], largest: float) -
         height, width = (min(goal, max(n + 1, int(n * largest))) for n, goal in zip(size, target, strict=True))
         size = (height, width)
         sizes.append(size)
+        if len(sizes) > MAX_STEPS:
+            raise UserError(f"steps of at most x{largest:g} would be more than {MAX_STEPS}; give a larger one")
     return sizes
 
 

@@ -43,11 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iterator[Table]:
     """The table."""
+    import os
+
     import torch
 
     from realciao.measuring.rounds import interleave, median_ratio
 
     torch.set_num_threads(1)  # CPU time of threads that wait for each other is nobody's work
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # or the trainer would take more, and leave them to the plain loop
     with tempfile.TemporaryDirectory() as folder:
         ways = {"plain": lambda: _plain(args), "trainer": lambda: _trainer(args, Path(folder))}
         turns = iter(range(1, 2 * args.rounds + 1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from realciao.commands import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
+from realciao.files import check_folder
 from realciao.image_paths import list_images
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     output = args.output or Path("results", args.sr.resolve().name)
 
     from realciao.evaluation import evaluate
-    from realciao.evaluation_report import check_folder, summary_table, write_report
+    from realciao.evaluation_report import summary_table, write_report
 
     check_folder(output)
     with closing(ProgressLine(len(list_images(args.sr)))) as line:
@@ -103,9 +104,9 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     """Runs an option file; only the first of several processes reports."""
     began = time.perf_counter()
 
-    from realciao.files import check_folder
     from realciao.grid.cells import make_cells, verdicts
     from realciao.grid.costs import measure_costs
+    from realciao.grid.crops import places_by_hand
     from realciao.grid.options import load_grid_options
     from realciao.grid.report import write_grid_report
     from realciao.grid.runner import Runner
@@ -114,6 +115,7 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     options, tree = load_grid_options(file, overrides)
     check_folder(options.folder)
     runner = Runner(options, tree)
+    places_by_hand(runner.results)  # a wrong one is told before the work
     line = ProgressLine(0)
 
     def show(done: int, total: int, text: str) -> None:
@@ -126,9 +128,8 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
         return 0
     costs = measure_costs(options, results.methods, runner.store)
     written = write_grid_report(results, costs)
-    print(terminal_tables(results, make_cells(results), costs))
-    for sentence in verdicts(results, make_cells(results))[:VERDICTS_SHOWN]:
-        print(sentence)
+    cells = make_cells(results)
+    print(terminal_tables(results, cells, costs))
     for what, problem, allowed in results.unavailable:
         print(f"{'left out' if allowed else 'missing'}: {what}: {problem}", file=sys.stderr)
     _print_failures(results.failures)
@@ -137,6 +138,8 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     if spent:
         print(f"upscaling took: {spent}")
     print(f"{sum(map(len, results.rows.values()))} results scored in {time.perf_counter() - began:.0f} s")
+    for sentence in verdicts(results, cells)[:VERDICTS_SHOWN]:  # the answer, where the eye is
+        print(sentence)
     return 0 if results.complete else 1
 
 

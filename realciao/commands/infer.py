@@ -11,7 +11,7 @@ from realciao.commands import Parser, command
 from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
-from realciao.files import check_folder
+from realciao.files import check_folder, remove_abandoned
 from realciao.image_paths import is_image_path
 
 if TYPE_CHECKING:
@@ -107,6 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         back_projection=args.back_projection,
     )
     check_folder(args.output)
+    if args.resume:
+        remove_abandoned({job.target.parent for job in todo})
     skipped = len(jobs) - len(todo)
     return upscale_all(upscaler, todo, task, journal, Path(args.output), as_json=args.json, skipped=skipped)
 

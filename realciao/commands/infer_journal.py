@@ -28,16 +28,23 @@ class Journal:
         self.separator = "\n"  # once: the last line there may break off
 
     def knows(self, job: Job) -> bool:
-        """Whether an earlier run made this result, be it from other options."""
+        """Whether an earlier run made this result, or was about to; be it from other options."""
         return self._key(job) in self.lines
 
     def has_done(self, job: Job) -> bool:
         """Whether an earlier run made this result, from the same file with the same options, and it is still there."""
         return job.target.is_file() and self.lines.get(self._key(job)) == self._line(job)
 
+    def begin(self, job: Job) -> None:
+        """Notes that a result will be there, so that another run knows it for ours even if this one is killed before `add`."""
+        self._write({"result": self._key(job), "begun": True})
+
     def add(self, job: Job) -> None:
         """Notes a result that is there now."""
-        line = json.dumps({"result": self._key(job), **self._line(job)}) + "\n"
+        self._write({"result": self._key(job), **self._line(job)})
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        line = json.dumps(entry) + "\n"
         with contextlib.suppress(OSError), open(self.path, "a", encoding="utf-8") as file:  # the result is what counts
             file.write(self.separator + line)
             self.separator = ""

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,23 +34,19 @@ def upscale_all(
     sizes = [_wanted_pixels(job.source, task) for job in jobs]
     written, pixels, seconds = 0, 0, 0.0
     with closing(ProgressLine(sum(sizes) / 1e6, "Mpx")) as line:
-        for number, job in enumerate(jobs):
-            before = sum(sizes[:number])
+        for number, (job, before) in enumerate(zip(jobs, accumulate(sizes, initial=0), strict=False)):
             name = f"{one_line(job.source.name)} ({number + 1} of {len(jobs)})"
             began = time.perf_counter()
             try:
-                row = _upscale(upscaler, job, task, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
+                row = _upscale(upscaler, job, task, journal, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
                 journal.add(job)
             except SizeError as error:
                 if len(jobs) == 1 and not as_json:
                     raise  # it is the request that is wrong, not one image among many
                 problem = f"{job.source}: {error}"
             except UserError as error:
-                problem = (
-                    str(error)
-                    if str(job.source) in str(error) or str(job.target) in str(error)
-                    else f"{job.source}: {error}"
-                )
+                named = any(str(path) in str(error) for path in job)
+                problem = str(error) if named else f"{job.source}: {error}"
             except MemoryError:
                 problem = f"{job.source}: out of memory; close other programs, or give a smaller scale"
             else:
@@ -80,9 +77,11 @@ def _wanted_pixels(path: Path, task: Task) -> int:
     return int(height * width * max(0, y1 - y0) * max(0, x1 - x0) / (size[0] * size[1]))
 
 
-def _upscale(upscaler: Upscaler, job: Job, task: Task, show: Callable[[int], None]) -> dict[str, Any]:
+def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: Callable[[int], None]) -> dict[str, Any]:
     """Makes one result; returns what can be said of it."""
-    done = upscale_file(upscaler, job.source, job.target, task, lambda pixels, _: show(pixels))
+    done = upscale_file(
+        upscaler, job.source, job.target, task, lambda pixels, _: show(pixels), lambda: journal.begin(job)
+    )
     return {
         "input": str(job.source),
         "output": str(job.target),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from realciao.errors import OptionError, UserError
 from realciao.image import size_text
-from realciao.image_paths import list_images
+from realciao.image_paths import images_by_name
 
 
 def match_pairs(
@@ -24,29 +24,17 @@ def match_pairs(
     for mine, theirs, folder, tmpl in ((gt, lq, dataroot_lq, tmpl_lq), (lq, gt, dataroot_gt, tmpl_gt)):
         lonely = [name for name in mine if name not in theirs]
         if lonely:
-            wanted = Path(folder) / lonely[0].parent / f"{tmpl.format(lonely[0].name)}.*"
+            wanted = Path(folder) / lonely[0]
+            wanted = wanted.with_name(f"{tmpl.format(wanted.name)}.*")
             more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
             raise UserError(f"{mine[lonely[0]]}: has no partner {wanted}{more}")
     return [(lq[name], gt[name]) for name in gt]
 
 
-def _by_name(folder: str, tmpl: str, option: str) -> dict[Path, Path]:
+def _by_name(folder: str, tmpl: str, option: str) -> dict[str, Path]:
     if tmpl.count("{}") != 1:
         raise OptionError(option, f"must hold {{}} once, for the part of the name that a pair shares; is '{tmpl}'")
-    prefix, suffix = tmpl.split("{}")
-    root = Path(folder).expanduser()
-    found: dict[Path, Path] = {}
-    for path in list_images(root):
-        if not (path.stem.startswith(prefix) and path.stem.endswith(suffix)) or len(path.stem) <= len(prefix + suffix):
-            continue
-        shared = path.stem[len(prefix) : len(path.stem) - len(suffix)]
-        name = path.relative_to(root).parent / shared
-        if name in found:
-            raise UserError(f"{path}: answers to the same name as {found[name]}; keep one of them")
-        found[name] = path
-    if not found:
-        raise UserError(f"{folder}: holds no image named like '{tmpl}' ({option})")
-    return found
+    return images_by_name(Path(folder).expanduser(), tmpl)
 
 
 def check_ratio(

@@ -35,25 +35,41 @@ class View:
         return f"{self.item.data} x{self.item.scale:g}: {self.item.name}"
 
 
+def places_by_hand(results: Results) -> list[tuple[Item, Box]]:
+    """The crops that the options name; no result is needed for it.
+
+    Raises:
+        UserError: one names no image of the run, or lies outside it.
+    """
+    by_place = _by_place(results)
+    places = []
+    for i, crop in enumerate(results.options.crops):
+        item = by_place.get((crop.data, crop.image, crop.scale))
+        if item is None:
+            names = ", ".join(dict.fromkeys(name for data, name, _ in by_place if data == crop.data)) or "none"
+            raise UserError(
+                f"crops.{i}: the run has no image '{crop.image}' in {crop.data} at x{crop.scale:g}; there {names:.200}"
+            )
+        height, width = item.size(item.read()[0])
+        top, left, bottom, right = crop.box
+        if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+            raise UserError(
+                f"crops.{i}.box: {list(crop.box)} is not (top, left, bottom, right) inside {height} rows, {width} columns"
+            )
+        places.append((item, crop.box))
+    return places
+
+
 def make_views(results: Results) -> list[View]:
     """The crops chosen by hand, then those where the methods differ most, one an image.
 
     Raises:
         UserError: a crop by hand names no image of the run, or lies outside it.
     """
-    by_place = {(item.data, item.name, item.scale): item for item in each(results.sources)}
-    views = []
-    for i, crop in enumerate(results.options.crops):
-        item = by_place.get((crop.data, crop.image, crop.scale))
-        if item is None:
-            raise UserError(f"crops.{i}: the run has no image '{crop.image}' in {crop.data} at x{crop.scale:g}")
-        view = _view(results, item, crop.box)
-        if view is None:
-            raise UserError(f"crops.{i}.box: {list(crop.box)} is not (top, left, bottom, right) inside the result")
-        views.append(view)
+    views = [_view(results, item, box) for item, box in places_by_hand(results)]
     ranked = []
     if results.options.auto_crops:
-        for item in by_place.values():
+        for item in _by_place(results).values():
             found = _where_they_differ(results, item)
             if found:
                 ranked.append((found[0], item, found[1]))
@@ -63,8 +79,7 @@ def make_views(results: Results) -> list[View]:
     for _, item, box in ranked:
         if len(seen) < results.options.auto_crops and (item.data, item.name) not in seen:
             seen.add((item.data, item.name))
-            view = _view(results, item, box)
-            views += [view] if view else []
+            views.append(_view(results, item, box))
     return views
 
 
@@ -83,17 +98,19 @@ def draw_figure(view: View) -> Levels:
     return np.concatenate(padded, axis=1)
 
 
+def _by_place(results: Results) -> dict[tuple[str, str, float], Item]:
+    return {(item.data, item.name, item.scale): item for item in each(results.sources)}
+
+
 def _paths(results: Results, item: Item) -> dict[str, Path]:
     names = [method.name for method in results.methods]
     return {name: results.files[name, item] for name in names if (name, item) in results.files}
 
 
-def _view(results: Results, item: Item, box: Box) -> View | None:
+def _view(results: Results, item: Item, box: Box) -> View:
     lq, gt = item.read()
     top, left, bottom, right = box
     height, width = item.size(lq)
-    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
-        return None
     # the input's pixels as squares, so that every panel shows the same extent to the pixel
     rows = ((np.arange(top, bottom) + 0.5) * lq.shape[0] / height).astype(int)
     columns = ((np.arange(left, right) + 0.5) * lq.shape[1] / width).astype(int)

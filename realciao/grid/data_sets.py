@@ -16,7 +16,7 @@ from realciao.coords import scaled_size
 from realciao.errors import UserError
 from realciao.grid.options import DataSet
 from realciao.image import ImageError, from_float, read_rgb, read_size, size_text, to_array, to_float, to_tensor
-from realciao.image_paths import list_images
+from realciao.image_paths import images_by_name
 from realciao.matlab_resize import resize_levels
 
 Picture = Float[np.ndarray, "h w 3"]
@@ -115,18 +115,18 @@ def find_items(data: DataSet, scale: float, dataroot: str = ".") -> Source:
     """The images of a data set at a scale; what is missing or lonely is said, not raised."""
     source = Source(data, scale)
     given = (data.dataroot_gt, data.dataroot_lq)
-    roots = [Path(dataroot, root.replace("{scale}", f"{scale:g}")) if root else None for root in given]
+    roots = [Path(dataroot, r.replace("{scale}", f"{scale:g}")).expanduser() if r else None for r in given]
     for root in roots:
         if root and not root.is_dir():
             source.problem, source.missing = f"no data: {root} is no folder", True
             return source
     try:
         gt, lq = (
-            _by_name(root, template.replace("{scale}", f"{scale:g}")) if root else None
+            images_by_name(root, template.replace("{scale}", f"{scale:g}")) if root else None
             for root, template in zip(roots, (data.filename_tmpl_gt, data.filename_tmpl_lq), strict=True)
         )
     except UserError as error:
-        source.problem = str(error)
+        source.problem = f"no data: {error}"
         return source
     if gt is not None and lq is not None:
         for mine, theirs, what in ((gt, lq, "LR image"), (lq, gt, "ground truth")):
@@ -151,23 +151,6 @@ def _chosen(data: DataSet, names: list[str], paths: dict[str, Path]) -> list[str
         kept = set(sorted(names, key=pixels)[: data.smallest])
         names = [name for name in names if name in kept]
     return names[: data.num_images]
-
-
-def _by_name(root: Path, template: str) -> dict[str, Path]:
-    """Files by the part of their path that pairs share."""
-    before, after = template.split("{}")
-    found: dict[str, Path] = {}
-    for path in list_images(root):
-        stem = path.stem
-        if len(stem) <= len(before + after) or not (stem.startswith(before) and stem.endswith(after)):
-            continue
-        name = path.relative_to(root).with_name(stem[len(before) : len(stem) - len(after)]).as_posix()
-        if name in found:
-            raise UserError(f"{path}: answers to the same name as {found[name]}; keep one of them")
-        found[name] = path
-    if not found:
-        raise UserError(f"{root}: holds no image named like '{template}'")
-    return found
 
 
 def shrink(gt: Picture, size: tuple[int, int], kernel: str) -> Picture:

@@ -15,6 +15,12 @@ from realciao.options import MAX_SCALE, FileName, Positive, Section, Spec
 Scale = Annotated[float, Meta(gt=0, le=MAX_SCALE)]
 
 
+def _check_scales(scales: tuple[float, ...]) -> None:
+    for i, scale in enumerate(scales):
+        if scale in scales[:i]:
+            raise OptionError(f"scales.{i}", f"{scale:g} is named twice")
+
+
 class DataSet(Section, frozen=True, kw_only=True):
     """One entry of `data`. With `dataroot_gt` there is a ground truth; without `dataroot_lq` its LR images are made of it.
 
@@ -43,6 +49,7 @@ class DataSet(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.dataroot_gt is None and self.dataroot_lq is None:
             raise OptionError("", "needs dataroot_gt (ground truths), dataroot_lq (photos to upscale), or both")
+        _check_scales(self.scales or ())
         for key in ("filename_tmpl_gt", "filename_tmpl_lq"):
             if getattr(self, key).count("{}") != 1:
                 raise OptionError(key, f"must hold {{}} once, is '{getattr(self, key)}'")
@@ -108,6 +115,7 @@ class GridOptions(Section, frozen=True, kw_only=True):
     """Sentences to print below the table."""
 
     def __post_init__(self) -> None:
+        _check_scales(self.scales)
         if self.data and not self.metrics:
             raise OptionError("metrics", "is missing; e.g. [psnr_y, ssim_y] or [niqe, piqe]")
         if not self.data and not self.costs:
@@ -115,7 +123,7 @@ class GridOptions(Section, frozen=True, kw_only=True):
         names = [data.name for data in self.data]
         for i, name in enumerate(names):
             if name in names[:i]:
-                raise OptionError(f"data.{i}.name", f"'{name}' is taken by item {names.index(name)}")
+                raise OptionError(f"data.{i}.name", f"'{name}' is taken by item {names.index(name)}; take another")
 
     @property
     def folder(self) -> Path:

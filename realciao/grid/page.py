@@ -125,8 +125,9 @@ def _views(views: list[View]) -> str:
         return ""
     controls = (
         '<p class="controls"><label>size <input type="range" id="size" min="100" max="700" value="260"></label> '
+        '<label>zoom <input type="range" id="zoom" min="1" max="12" step="0.5" value="3"></label> '
         '<label><input type="checkbox" id="smooth"> smooth</label> '
-        "<span>Move over a crop: the same place is enlarged in all of its row; the wheel changes how much.</span></p>"
+        "<span>Move over a crop, or touch it: the same place is enlarged in all of its row.</span></p>"
     )
     rows = []
     for view in views:

@@ -49,7 +49,8 @@ class Runner:
         names = [method.name for method in methods]
         for i, name in enumerate(names):
             if name in names[:i]:
-                raise placed(OptionError(f"methods.{i}.name", f"'{name}' is taken by item {names.index(name)}"), tree)
+                problem = f"'{name}' is taken by item {names.index(name)}; give one a name: {{name: ..., path: ...}}"
+                raise placed(OptionError(f"methods.{i}.name", problem), tree)
         if options.baseline is not None and options.baseline not in names:
             raise placed(
                 OptionError("baseline", f"'{options.baseline}' is no method; they are {', '.join(names)}"), tree
@@ -80,30 +81,30 @@ class Runner:
         for border in {item.border for item in each(self.results.sources)}:
             self.results.metrics.made(border)
         rank, world = process_rank()
+        done = 0
         jobs = [(item, method) for item in each(self.results.sources) for method in self.results.methods]
         jobs = [(item, method) for item, method in jobs if not method.problem()]
         start = len(jobs) * rank // world
-        postponed, done, broken = [], 0, set()
-        for item, method in jobs[start:] + jobs[:start]:
-            if not self._attempt(item, method, broken, wait=False):
-                postponed.append((item, method))
-                continue
-            done += 1
-            if progress:
-                progress(done, len(jobs), f"{item.data} x{item.scale:g} {method.name}: {item.name}")
-        if rank > 0:
-            return None
-        for item, method in postponed:
-            self._attempt(item, method, broken, wait=True)
-            done += 1
-            if progress:
-                progress(done, len(jobs), f"{item.data} x{item.scale:g} {method.name}: {item.name}")
-        return self._collect()
+        left, broken = jobs[start:] + jobs[:start], set[Item]()
+        # what others have in hand the first process waits for in the end
+        for wait in (False,) if rank else (False, True):
+            postponed = []
+            for item, method in left:
+                if not self._attempt(item, method, broken, wait):
+                    postponed.append((item, method))
+                elif progress:
+                    done += 1
+                    progress(done, len(jobs), f"{item.data} x{item.scale:g} {method.name}: {item.name}")
+            left = postponed
+        return None if rank else self._collect()
 
     def _attempt(self, item: Item, method: Method, broken: set[Item], wait: bool) -> bool:
         """Computes what a job lacks; False where another process has it in hand. Failures are told by _collect."""
         try:
             key = self._key(method, item)
+        except UserError:  # a method without result for it
+            return True
+        try:
             if item in broken or not self._lacking(self.store.read(key), method, item):
                 return True
             lock = self.store.lock(key, wait)
@@ -128,9 +129,16 @@ class Runner:
                 continue
             if metric.compares_with == "sr" and (peer.scale == item.scale or item.lq is None or peer.lq != item.lq):
                 continue  # scales can only agree on one and the same LR image
-            against = f" against x{peer.scale:g} {self._key(method, peer)}" if metric.compares_with == "sr" else ""
+            against = f" against x{peer.scale:g} {self._peer_key(method, peer)}" if metric.compares_with == "sr" else ""
             wanted.append((metric.implementation + against, metric))
         return wanted
+
+    def _peer_key(self, method: Method, peer: Item) -> str:
+        """The key of the result at another scale; one without result is that metric's problem, and not the item's."""
+        try:
+            return self._key(method, peer)
+        except UserError:
+            return "none"
 
     def _lacking(self, record: dict[str, Any], method: Method, item: Item) -> list[tuple[str, Metric]]:
         scores = record.get("scores", {})
@@ -145,11 +153,11 @@ class Runner:
         pred = self._result(key, method, item)
         record = {"height": pred.shape[0], "width": pred.shape[1], **self.store.read(key)}
         for label, metric in lacking:
-            other = gt
-            if metric.compares_with:
-                peer = self._largest[item.data, item.name]
-                other = lq if metric.compares_with == "lq" else self._result(self._key(method, peer), method, peer)
             try:
+                other = lq if metric.compares_with == "lq" else gt
+                if metric.compares_with == "sr":
+                    peer = self._largest[item.data, item.name]
+                    other = self._result(self._key(method, peer), method, peer)
                 value = metric(pred, other)
             except UserError as error:
                 record.setdefault("problems", {})[label] = str(error)
@@ -176,7 +184,8 @@ class Runner:
         levels = from_float(pred, np.uint8)
         if not method.finished:
             write_image(path, levels)
-            self.store.write(key, {**record, "sha256": file_digest(path), "seconds": round(seconds, 3)})
+            made = {"height": pred.shape[0], "width": pred.shape[1], "sha256": file_digest(path)}
+            self.store.write(key, {**record, **made, "seconds": round(seconds, 3)})
         return to_float(levels)
 
     def _file(self, method: Method, item: Item) -> Path:
@@ -206,23 +215,29 @@ class Runner:
 
     def _row(self, method: Method, item: Item, broken: set[str]) -> Row | None:
         where = f"{item.data} x{item.scale:g}"
+        whose = f"{where} {method.name}: {item.name}"
         try:
-            key = self._key(method, item)
+            key, file = self._key(method, item), self._file(method, item)
+        except UserError as error:
+            self.results.failures.append(Failure(whose, str(error)))
+            return None
+        try:
             record = self.store.read(key)
             wanted = self._wanted(method, item)
             if wanted and not record.get("scores"):  # nothing was scored: find out why
                 self._images(item)
                 self._compute(key, method, item)
-                record = self.store.read(key)
-            results_file = self._file(method, item)
+            elif not method.finished and record.get("sha256") != file_digest(file):  # who looks at it needs the image
+                self._result(key, method, item)
+            record = self.store.read(key)
         except UserError as error:
             unreadable = self._read is None or self._read[0] != item
-            label = f"{where}: {item.name}" if unreadable else f"{where} {method.name}: {item.name}"
+            label = f"{where}: {item.name}" if unreadable else whose
             if label not in broken:
                 self.results.failures.append(Failure(label, str(error)))
             broken.add(label)
             return None
-        self.results.files[method.name, item] = results_file
+        self.results.files[method.name, item] = file
         seconds = self.results.seconds
         seconds[method.name, item.scale] = seconds.get((method.name, item.scale), 0) + record.get("seconds", 0)
         row = Row(item.name, record.get("height", 0), record.get("width", 0), {})
@@ -231,6 +246,5 @@ class Runner:
             if math.isnan(row.scores[metric.name]):
                 size = size_text((row.height, row.width))
                 problem = record.get("problems", {}).get(label) or f"it gives no number ({size})"
-                failure = Failure(f"{where} {method.name}: {item.name}", f"{metric.name}: {problem}")
-                self.results.failures.append(failure)
+                self.results.failures.append(Failure(whose, f"{metric.name}: {problem}"))
         return row

@@ -23,7 +23,7 @@ class MetricSet:
     def __init__(self, specs: Sequence[str | dict[str, Any]], **defaults: Any) -> None:
         self.specs = list(specs)
         self.classes = [find_metric(spec, f"metrics.{i}") for i, spec in enumerate(specs)]
-        self.names = [cls.__name__ if cls.__name__.islower() else cls.__name__.lower() for cls in self.classes]
+        self.names = [cls.__name__.lower() for cls in self.classes]
         for i, name in enumerate(self.names):
             if name in self.names[:i]:
                 raise UserError(f"metrics.{i}: '{name}' is named twice")
@@ -45,6 +45,6 @@ class MetricSet:
             try:
                 self._made[key] = build_metric(self.specs[i], f"metrics.{i}", crop_border=border, **self.defaults)
             except MetricUnavailable as error:
-                self.unavailable[self.names[i]] = str(error)
+                self.unavailable[self.names[i]] = f"not to be had: {error}"
                 self._made[key] = None
         return self._made[key]

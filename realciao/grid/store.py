@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from realciao.errors import UserError
 from realciao.files import atomic_write
 
 FORMAT = 1
@@ -49,11 +50,13 @@ class Store:
         The system frees it when a process ends, however that comes.
         """
         path = self.folder / "locks" / f"{key}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             return FileLock(path).acquire(timeout=-1 if wait else 0)
         except Timeout:
             return None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be made ({error.strerror or error})") from error
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

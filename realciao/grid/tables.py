@@ -137,39 +137,43 @@ def _merged(implementations: list[str]) -> str:
 
 def latex(cells: list[Cell], costs: list[Cost], results: Results) -> str:
     """Two booktabs tables at most: means, the best in bold, the paper's number in brackets; and costs."""
-    parts = []
-    if cells:
-        places = columns(cells)
-        by_place = {(c.method, c.data, c.scale, c.metric): c for c in cells}
-        top = best(cells, results)
-        groups = list(dict.fromkeys((data, scale) for data, scale, _ in places))
-        per_group = len(results.metrics.names)
-        arrows = {
-            m: r"$\downarrow$" if results.metrics.lower_better(m) else r"$\uparrow$" for m in results.metrics.names
-        }
-        heads = [rf"\multicolumn{{{per_group}}}{{c}}{{{_tex(data)} $\times${scale:g}}}" for data, scale in groups]
-        lines = [
-            r"\begin{tabular}{l" + "c" * len(places) + "}",
-            r"\toprule",
-            " & ".join(["", *heads]) + r" \\",
-            " & ".join(["method", *(f"{_tex(m)} {arrows[m]}" for _, _, m in places)]) + r" \\",
-            r"\midrule",
-        ]
-        for method in results.methods:
-            texts = []
-            for place in places:
-                cell = by_place[method.name, *place]
-                text = f"{cell.interval.mean:.3f}" if cell.interval else "--"
-                text = rf"\textbf{{{text}}}" if (method.name, *place) in top else text
-                texts.append(text + (f" ({cell.paper:g})" if cell.paper is not None else ""))
-            lines.append(" & ".join([_tex(method.name), *texts]) + r" \\")
-        parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
+    parts = [_latex_scores(cells, results)] if cells else []
     if costs:
-        lines = [r"\begin{tabular}{l" + "c" * (len(COLUMNS) + 1) + "}", r"\toprule"]
-        lines += [" & ".join(["method", *map(_tex, COST_HEADINGS.values()), "remark"]) + r" \\", r"\midrule"]
-        lines += [" & ".join(map(_tex, cost_cells(cost, results))) + r" \\" for cost in costs]
-        parts.append("\n".join([*lines, r"\bottomrule", r"\end{tabular}"]))
+        head = " & ".join(["method", *map(_tex, COST_HEADINGS.values()), "remark"])
+        lines = [" & ".join(map(_tex, cost_cells(cost, results))) for cost in costs]
+        parts.append(_booktabs(len(COLUMNS) + 2, [head], lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _latex_scores(cells: list[Cell], results: Results) -> str:
+    places, top = columns(cells), best(cells, results)
+    by_place = {(c.method, c.data, c.scale, c.metric): c for c in cells}
+    span = len(results.metrics.names)
+    groups = dict.fromkeys((data, scale) for data, scale, _ in places)
+    over = [rf"\multicolumn{{{span}}}{{c}}{{{_tex(data)} $\times${scale:g}}}" for data, scale in groups]
+    arrows = {True: r"$\downarrow$", False: r"$\uparrow$"}
+    under = [f"{_tex(metric)} {arrows[results.metrics.lower_better(metric)]}" for _, _, metric in places]
+    lines = []
+    for method in results.methods:
+        texts = [_tex(method.name)]
+        for place in places:
+            cell = by_place[method.name, *place]
+            text = f"{cell.interval.mean:.3f}" if cell.interval else "--"
+            text = rf"\textbf{{{text}}}" if (method.name, *place) in top else text
+            texts.append(text + (f" ({cell.paper:g})" if cell.paper is not None else ""))
+        lines.append(" & ".join(texts))
+    return _booktabs(len(places) + 1, [" & ".join(["", *over]), " & ".join(["method", *under])], lines)
+
+
+def _booktabs(width: int, head: list[str], body: list[str]) -> str:
+    rows = [
+        r"\toprule",
+        *(rf"{line} \\" for line in head),
+        r"\midrule",
+        *(rf"{line} \\" for line in body),
+        r"\bottomrule",
+    ]
+    return "\n".join([r"\begin{tabular}{l" + "c" * (width - 1) + "}", *rows, r"\end{tabular}"])
 
 
 TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {

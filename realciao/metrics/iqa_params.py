@@ -105,20 +105,20 @@ def _read_pth(path: Path) -> SupportVectors:
 
 
 def _pyiqa_file(folder: Path | None) -> Path:
-    from pyiqa.archs.brisque_arch import default_model_urls
-    from pyiqa.utils.download_util import DEFAULT_CACHE_DIR, load_file_from_url
-
-    cached = Path(DEFAULT_CACHE_DIR, BRISQUE_PTH)
-    if cached.is_file():
-        return cached
+    cache = Path(torch.hub.get_dir(), "pyiqa")
+    if (cache / BRISQUE_PTH).is_file():
+        return cache / BRISQUE_PTH
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_S)  # pyiqa sets none: a silent network would hold the user for minutes
     try:
         if not online():
             raise OSError("there is no network")
-        return Path(load_file_from_url(default_model_urls["url"]))
+        from pyiqa.archs.brisque_arch import default_model_urls  # seconds, which who has no network need not wait
+        from pyiqa.utils.download_util import load_file_from_url
+
+        return Path(load_file_from_url(default_model_urls["url"], model_dir=str(cache)))
     except (OSError, http.client.HTTPException) as error:
-        where = f"{folder} or {DEFAULT_CACHE_DIR}" if folder else DEFAULT_CACHE_DIR
+        where = f"{folder} or {cache}" if folder else cache
         raise MetricUnavailable(
             f"{BRISQUE_PTH} is not in {where} and cannot be downloaded ({error}); put it there, or "
             "name a folder with UT Austin's `allmodel` (github.com/utlive/BRISQUE) by --iqa_params"

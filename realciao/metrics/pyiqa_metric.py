@@ -42,13 +42,10 @@ class PyiqaMetric(Metric):
 
     def __init__(self, note: str = "", device: str = "cpu", **options: Any) -> None:
         self.device = torch.device(device)
-        self.model = load_model(self.name, device=self.device, **options)
-        self.implementation = f"pyiqa {version('pyiqa')} {self.name}" + (f" ({note})" if note else "")
-
-    @property
-    def name(self) -> str:
-        name = type(self).__name__
-        return name if name in catalog() else name.lower()
+        own = type(self).__name__
+        theirs = own if own in catalog() else own.lower()
+        self.model = load_model(theirs, device=self.device, **options)
+        self.implementation = f"pyiqa {version('pyiqa')} {theirs}" + (f" ({note})" if note else "")
 
     def measure(self, pred: UInt8[np.ndarray, "h w 3"], gt: UInt8[np.ndarray, "gt_h gt_w 3"] | None) -> float:
         images = [to_tensor(to_float(image)) for image in (pred, gt if self.needs_gt else None) if image is not None]

@@ -12,7 +12,10 @@ from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.inference import Upscaler, find_weights
 
-CODE = ("archs", "alpha.py", "checkpoint.py", "coords.py", "image.py", "inference.py", "tiling.py")
+CODE = (
+    *("archs", "alpha.py", "back_projection.py", "checkpoint.py", "coords.py", "image.py", "inference.py", "pixels.py"),
+    *("sizes.py", "tile_decoding.py", "tile_memory.py", "tiling.py"),
+)
 
 
 @METHOD_REGISTRY.register()
