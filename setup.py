@@ -1,6 +1,6 @@
 """Installs RealCiaoSR: `python -m pip install -c constraints.txt -e .`
 
-Add `[onnx]` to export networks, `[dev]` for the tests and the tools.
+Add `[app]` for the page to upscale photos on, `[onnx]` to export networks, `[dev]` for the tests and the tools.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from setuptools import find_packages, setup
 WHEEL = Path(__file__).resolve().parent / "realciao" / "third_party" / "basicsr-1.4.2-py3-none-any.whl"
 BASICSR = f"basicsr @ {WHEEL.as_uri()}" if WHEEL.is_file() else "basicsr==1.4.2"
 
+APP = ["gradio>=6.31,<7", "fastapi>=0.115", "uvicorn>=0.30"]
 ONNX = ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.30"]
 
 setup(
@@ -27,6 +28,7 @@ setup(
     package_data={
         "degradations": ["recipes/*.yml"],
         "realciao": ["report/*.css", "weights/*.safetensors"],
+        "realciao.app": ["page/*"],
         "realciao.grid": ["page.html"],
     },
     install_requires=[
@@ -55,12 +57,24 @@ setup(
         "setuptools<81",  # basicsr imports distutils, openai-clip (through pyiqa) pkg_resources
     ],
     extras_require={
+        "app": APP,
         "onnx": ONNX,
-        "dev": [*ONNX, "pytest", "pytest-xdist", "hypothesis", "beartype", "ruff", "pyright[nodejs]"],
+        "dev": [
+            *APP,
+            *ONNX,
+            "playwright>=1.50",
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "beartype",
+            "ruff",
+            "pyright[nodejs]",
+        ],
     },
     entry_points={
         "console_scripts": [
             "realciao-train = realciao.train:main",
+            "realciao-app = realciao.commands.app:main",
             "realciao-infer = realciao.commands.infer:main",
             "realciao-evaluate = realciao.commands.evaluate:main",
             "realciao-prepare-data = realciao.commands.prepare_data:main",

@@ -31,11 +31,11 @@ def read_deep_tiff(data: bytes, max_pixels: int) -> DeepTiff | None:
     """
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
+        if page.imagewidth * page.imagelength > max_pixels:
+            raise ValueError(f"{page.imagewidth}x{page.imagelength} are more than {max_pixels} pixels")
         colours = {"MINISBLACK": 1, "RGB": 3}.get(getattr(page.photometric, "name", ""))
         if colours is None or page.dtype is None or page.dtype.name not in _DTYPES or page.imagedepth > 1:
             return None
-        if page.imagewidth * page.imagelength > max_pixels:
-            raise ValueError(f"{page.imagewidth}x{page.imagelength} are more than {max_pixels} pixels")
         extra = int(page.extrasamples[0]) if page.extrasamples else 0
         try:
             stored = page.asarray()

@@ -62,7 +62,7 @@ def read_image(path: str | Path, *, allow_truncated: bool = False) -> AnyImage:
     return read_photo(path, allow_truncated=allow_truncated).image
 
 
-def read_photo(path: str | Path, *, allow_truncated: bool = False) -> Photo:
+def read_photo(path: str | Path, *, allow_truncated: bool = False, max_pixels: int | None = None) -> Photo:
     """Decodes a file as it is: HW or HWC, grey | grey + alpha | RGB | RGBA, uint8 | uint16 | float32, turned upright.
 
     Palettes become RGB(A), 1-bit grey; of several pages or frames the first counts. CMYK becomes sRGB, by its profile if it
@@ -71,14 +71,15 @@ def read_photo(path: str | Path, *, allow_truncated: bool = False) -> Photo:
     Args:
         path: PNG, JPEG, WebP, TIFF or BMP, told by content and not by name.
         allow_truncated: decode what there is of a file that breaks off, instead of refusing it.
+        max_pixels: more are refused before they are decoded; MAX_PIXELS where it is None.
 
     Raises:
-        ImageError: missing, unreadable, empty, truncated, larger than MAX_PIXELS, or no such image.
+        ImageError: missing, unreadable, empty, truncated, too large, or no such image.
     """
     data = read_bytes(Path(path))
     with _decoders(allow_truncated):
         try:
-            photo = _decode(data, allow_truncated)
+            photo = _decode(data, allow_truncated, max_pixels or MAX_PIXELS)
         except UnidentifiedImageError as error:
             raise ImageError(path, "is no PNG, JPEG, WebP, TIFF or BMP image, or a broken one") from error
         except Exception as error:  # on broken bytes the decoders raise whatever comes to hand
@@ -221,15 +222,15 @@ def _decoders(allow_truncated: bool) -> Iterator[None]:
             cv2.utils.logging.setLogLevel(before[2])
 
 
-def _decode(data: bytes, allow_truncated: bool) -> Photo:
+def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
     try:
         opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         if data.startswith(_TIFF_MAGIC):  # float colour, among others, is unknown to Pillow
-            return _decode_deep_tiff(data)
+            return _decode_deep_tiff(data, max_pixels)
         raise
     with opened:
-        _check_pixels(opened)
+        _check_pixels(opened, max_pixels)
         if opened.format == "PNG" and _PNG_END not in data and not allow_truncated:
             raise ValueError("the file is truncated")  # where only the end mark is gone, Pillow says nothing
         deep = _has_deep_colour(opened)
@@ -241,19 +242,19 @@ def _decode(data: bytes, allow_truncated: bool) -> Photo:
         if not deep:
             return Photo(_as_array(ImageOps.exif_transpose(opened)), metadata, notes)
         if opened.format == "TIFF":
-            return Photo(_decode_deep_tiff(data).image, metadata, notes)
+            return Photo(_decode_deep_tiff(data, max_pixels).image, metadata, notes)
         image = _decode_deep(data)
         image = image[:, :, [0, 3]] if grey_with_alpha else image
         return Photo(_turn_upright(image, opened.getexif().get(ExifTags.Base.Orientation, 1)), metadata, notes)
 
 
-def _check_pixels(opened: Image.Image) -> None:
-    if opened.width * opened.height > MAX_PIXELS:
-        raise ValueError(f"{opened.width}x{opened.height} are more than {MAX_PIXELS} pixels")
+def _check_pixels(opened: Image.Image, max_pixels: int) -> None:
+    if opened.width * opened.height > max_pixels:
+        raise ValueError(f"{opened.width}x{opened.height} are more than {max_pixels} pixels")
 
 
 def _upright_size(opened: Image.Image) -> tuple[int, int]:
-    _check_pixels(opened)
+    _check_pixels(opened, MAX_PIXELS)
     width, height = opened.size
     if isinstance(
         opened, TiffImageFile
@@ -280,8 +281,8 @@ def _has_deep_colour(opened: Image.Image) -> bool:
     return any(";16" in str(tile[3]) for tile in opened.tile) and len(opened.getbands()) > 1  # type: ignore[attr-defined]
 
 
-def _decode_deep_tiff(data: bytes) -> Photo:
-    deep = read_deep_tiff(data, MAX_PIXELS)
+def _decode_deep_tiff(data: bytes, max_pixels: int) -> Photo:
+    deep = read_deep_tiff(data, max_pixels)
     if deep is None:
         return Photo(_decode_deep(data), read_tiff_metadata(data))  # OpenCV turns a TIFF upright by itself
     notes = (f"the first of {deep.pages} frames is read",) if deep.pages > 1 else ()

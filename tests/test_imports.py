@@ -48,6 +48,7 @@ LAYERS = {
     "tile_memory": "",
     "tile_decoding": "archs back_projection coords tiling",
     "inference": "archs checkpoint coords devices tiling alpha photo_writer pixels sizes tile_decoding tile_memory",
+    "photo_upscaling": "image inference photo_writer pixels sizes",
     "ensemble": "archs coords image tiling",
     "ensemble_figure": "ensemble image",
     "degradation_plans": "degradations",
@@ -79,10 +80,12 @@ LAYERS = {
     "measuring": "markdown",
     "benchmarks": "measuring archs batch checkpoint coords degradations data image inference options pixels stage_run "
     "trainer",
-    "commands": "allocator benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "app": "crops degradations degradation_gallery degradation_plans image inference metadata photo_upscaling photo_writer "
+    "pixels sizes tiling",
+    "commands": "allocator app benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
-    "degradation_advice degradation_plots photo_writer pixels sizes trainer preparing doctor grid",
+    "degradation_advice degradation_plots photo_upscaling sizes trainer preparing doctor grid",
     "train": "commands engine options trainer interruption estimate data_audit stage_run",
     "status": "progress",
     "report": "comparison coords data image batch measuring options run_folder",
@@ -98,6 +101,8 @@ LAYERS = {
 }
 
 LIBRARIES = {
+    "gradio": ("realciao.app.server",),
+    "starlette": ("realciao.app.routes",),
     "basicsr": (
         "realciao.registry",
         "degradations.registry",

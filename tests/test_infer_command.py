@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import realciao
+from realciao import photo_upscaling
 from realciao.commands import infer, infer_run, progress_line
 from realciao.image import read_image, write_image
 
@@ -263,16 +264,16 @@ def test_resume_leaves_out_what_is_done_and_does_the_rest(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ("-i", photos, "-o", tmp_path / "out", "-s", 2, "-m", weights)
-    write = infer_run.write_photo
+    write = photo_upscaling.write_photo
 
     def stop(path: Path, *rest: object, **options: object) -> None:
         if path.name == "b.png":
             raise KeyboardInterrupt
         write(path, *rest, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(infer_run, "write_photo", stop)
+    monkeypatch.setattr(photo_upscaling, "write_photo", stop)
     assert _run(*command) == 130
-    monkeypatch.setattr(infer_run, "write_photo", write)
+    monkeypatch.setattr(photo_upscaling, "write_photo", write)
     before = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in ("a.png", "D.JPG")}
     assert _run(*command) == 2  # what is there is not replaced unasked
     (tmp_path / "out.journal.jsonl").open("a").write('{"result": "sub/b')  # as a kill may leave it

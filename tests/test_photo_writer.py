@@ -1,6 +1,7 @@
 """What a photo's file says beside its pixels, from an input to a result; and files that come in bands."""
 
 import io
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,16 +119,27 @@ def test_what_a_deep_tiff_says_beside_its_pixels_is_read_too(tmp_path: Path, dty
 
 
 def test_a_thumbnail_of_the_old_photo_is_left_out(tmp_path: Path) -> None:
-    exif = _exif()
     thumbnail = io.BytesIO()
     Image.new("RGB", (4, 4)).save(thumbnail, "JPEG")
-    first = exif.get_ifd(ExifTags.IFD.IFD1)
-    first[ExifTags.Base.JpegIFOffset], first[ExifTags.Base.JpegIFByteCount] = 0, 4
-    stored = Metadata(exif=exif.tobytes().removeprefix(b"Exif\0\0")).for_size((3, 3)).exif
+    exif = _with_thumbnail(_exif().tobytes().removeprefix(b"Exif\0\0"), thumbnail.getvalue())
+    before, after = Image.Exif(), Image.Exif()
+    before.load(exif)
+    assert before.get_ifd(ExifTags.IFD.IFD1)
+    stored = Metadata(exif=exif).for_size((3, 3)).exif
     assert stored is not None
-    after = Image.Exif()
     after.load(stored)
     assert not after.get_ifd(ExifTags.IFD.IFD1)
+    assert thumbnail.getvalue() not in stored
+
+
+def _with_thumbnail(exif: bytes, thumbnail: bytes) -> bytes:
+    """With a second directory, which the TIFF structure's first links to."""
+    order = ">" if exif[:2] == b"MM" else "<"
+    (first,) = struct.unpack_from(f"{order}I", exif, 4)
+    link = first + 2 + 12 * struct.unpack_from(f"{order}H", exif, first)[0]
+    pixels = len(exif) + 2 + 2 * 12 + 4
+    second = struct.pack(f"{order}HHHIIHHIII", 2, 513, 4, 1, pixels, 514, 4, 1, len(thumbnail), 0)
+    return exif[:link] + struct.pack(f"{order}I", len(exif)) + exif[link + 4 :] + second + thumbnail
 
 
 def test_broken_metadata_is_left_out_and_the_pixels_are_read(tmp_path: Path) -> None:

@@ -91,10 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         refuse_existing(job.target for job in todo if not journal.knows(job))
     size, roi = _size_request(args), _roi(args.roi)
 
-    from realciao.commands.infer_run import Task, upscale_all
+    from realciao.commands.infer_run import upscale_all
     from realciao.inference import Upscaler
+    from realciao.photo_upscaling import Task
 
-    task = Task(size, roi, args.max_step, args.allow_truncated, args.quality, args.subsampling, args.json)
+    task = Task(size, roi, args.max_step, args.allow_truncated, args.quality, args.subsampling)
     upscaler = Upscaler.from_file(
         args.model_path,
         device,
@@ -108,7 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_folder(args.output)
     if args.resume:
         remove_abandoned({job.target.parent for job in todo})
-    return upscale_all(upscaler, todo, task, journal, Path(args.output), skipped=len(jobs) - len(todo))
+    skipped = len(jobs) - len(todo)
+    return upscale_all(upscaler, todo, task, journal, Path(args.output), as_json=args.json, skipped=skipped)
 
 
 def result_name(source: Path, suffix: str, ext: str) -> str:

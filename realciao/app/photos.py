@@ -1,0 +1,63 @@
+"""A photo that was sent: decoded once, and kept on the disk as it is."""
+
+import contextlib
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import numpy as np
+
+from realciao.app.limits import Limits
+from realciao.app.sessions import Given, Session
+from realciao.app.views import View, show_part
+from realciao.crops import busiest
+from realciao.errors import UserError
+from realciao.image import ImageError, read_photo, to_rgb
+from realciao.pixels import AnyImage
+
+_LOOK_PX = 512
+"""The longer side at which the busiest part is looked for."""
+
+
+def clean_name(name: str) -> str:
+    """A file's name without folders, and without signs that mean something to a shell, a terminal or a header."""
+    name = PureWindowsPath(PurePosixPath(name).name).name
+    return "".join(c for c in name if c.isprintable() and c not in '"<>|?*:\\/')[-120:].strip() or "photo"
+
+
+def take(session: Session, path: Path, name: str, limits: Limits) -> Given:
+    """Makes a file of the session's folder the photo that is worked on.
+
+    Raises:
+        UserError: it is no photo, a broken one, or too large; what was there before stays.
+    """
+    try:
+        photo = read_photo(path, max_pixels=int(limits.input_mp * 1e6))
+    except ImageError as error:
+        problem = error.problem.replace(
+            f"more than {int(limits.input_mp * 1e6)} pixels",
+            f"more than {limits.input_mp:g} megapixels, the most on this server",
+        )
+        raise UserError(f"{name} {problem}") from error
+    given = Given(name, path, map_to_disk(photo.image, path.with_suffix(".npy")), photo.metadata, photo.warnings)
+    before, session.given, session.made = session.given, given, None
+    if before is not None:
+        for old in (before.path, before.path.with_suffix(".npy")):
+            with contextlib.suppress(OSError):
+                old.unlink()
+    return given
+
+
+def map_to_disk(image: AnyImage, path: Path) -> AnyImage:
+    """The same values in a file, from which they are read as they are looked at."""
+    np.save(path, image, allow_pickle=False)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def look_at(image: AnyImage) -> tuple[float, float]:
+    """Where to look first: the middle (y, x) of the part with the most detail, in fractions of the image."""
+    height, width = image.shape[:2]
+    shrink = max(1.0, max(height, width) / _LOOK_PX)
+    shape = (max(1, round(height / shrink)), max(1, round(width / shrink)))
+    small = np.asarray(show_part(image, View((height, width), (0, 0, height, width), shape)))
+    edge = max(1, min(shape) // 3)
+    top, left = busiest(to_rgb(small), edge)
+    return (top + edge / 2) / shape[0], (left + edge / 2) / shape[1]

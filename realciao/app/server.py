@@ -1,0 +1,87 @@
+"""The app as a server: own routes, and Gradio's queue for what takes long."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from degradations.pipeline import recipe_names
+from realciao.app.degrading import Degrading
+from realciao.app.folders import app_folder
+from realciao.app.guard import Guard
+from realciao.app.limits import Limits
+from realciao.app.sessions import Sessions
+from realciao.app.upscaling import Upscalers, Upscaling
+
+JANITOR_S = 20
+POLL_S = 0.05
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def serve(upscalers: Upscalers, limits: Limits, listening: socket.socket, host: str) -> None:
+    """Serves until SIGINT or SIGTERM; then everything that guests sent is removed.
+
+    Args:
+        upscalers: the network.
+        limits: of each guest.
+        listening: where.
+        host: by which name, for the checks of who asks.
+    """
+    import uvicorn
+
+    for leave in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(leave, lambda *_: sys.exit(0))  # raised again by uvicorn once it has closed
+    with app_folder() as folder:
+        sessions = Sessions(folder, limits)
+        app = build(sessions, upscalers, limits, folder, host)
+        threading.Thread(target=_expire_forever, args=[sessions], daemon=True).start()
+        config = uvicorn.Config(app, log_level="warning", ws="none", timeout_graceful_shutdown=1, server_header=False)
+        listening.listen()  # from here on, who asks waits until there is an answer
+        where = f"[{host}]" if ":" in host else host
+        print(f"RealCiaoSR is on http://{where}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path, host: str) -> Any:
+    """The ASGI application."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import gradio
+    from fastapi import FastAPI
+    from gradio.events import api
+
+    from realciao.app.routes import Routes
+
+    upscaling, degrading = Upscaling(sessions, upscalers, limits), Degrading(sessions, limits)
+    work = [upscaling.preview, upscaling.upscale, degrading.degrade]
+    with gradio.Blocks(analytics_enabled=False) as blocks:
+        for method in work:
+            api(method, api_name=method.__name__, concurrency_limit=1, concurrency_id="machine")
+    blocks.queue(max_size=limits.queue)
+    # it looks for work a thousand times a second, which is 6 % of a core while nobody asks for anything
+    blocks._queue.sleep_when_free = blocks._queue.progress_update_sleep_when_free = POLL_S
+    about = {
+        "work": {method.__name__: number for number, method in enumerate(work)},
+        "limits": limits._asdict(),
+        "recipes": recipe_names(),
+        "weights": [Path(name).stem for name in upscalers.weights],
+        "dial": upscalers.has_dial,
+        "device": upscalers.device,
+    }
+    sample = Path(find_spec("skimage").origin).parent / "data" / "chelsea.png"  # type: ignore[union-attr, arg-type]
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.router.routes.extend(Routes(sessions, limits, about, sample).all())
+    app = gradio.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False)
+    return Guard(app, _LOOPBACK if host in _LOOPBACK else None)
+
+
+def _expire_forever(sessions: Sessions) -> None:
+    while True:
+        time.sleep(JANITOR_S)
+        sessions.expire()
