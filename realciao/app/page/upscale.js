@@ -137,6 +137,7 @@ class UpscaleTab {
 
   async upscale() {
     if (!this.hint() || this.panel.running) return;
+    clearTimeout(this.waiting); // what was asked for last is what is being made
     this.looking?.cancel();
     this.looking = null;
     this.viewer.say("");
@@ -170,11 +171,10 @@ class UpscaleTab {
       event.preventDefault();
       this.upscale();
     });
-    let waiting;
     const soon = () => {
       this.hint();
-      clearTimeout(waiting);
-      waiting = setTimeout(() => this.changed(), 250);
+      clearTimeout(this.waiting);
+      this.waiting = setTimeout(() => this.changed(), 250);
     };
     on("scale-range", "input", () => {
       this.setScale(LEAST * (MOST / LEAST) ** Number($("scale-range").value));
