@@ -6,26 +6,29 @@ import psutil
 import torch
 from torch import nn
 
-WHOLE_PX = 256
-"""Images of at most WHOLE_PX x WHOLE_PX pixels are not tiled."""
+from realciao.allocator import MMAP_BYTES
+
+LARGEST_TILE_PX = 1024
 CPU_TILE_PX = 192
-"""Larger tiles save little: their halo is a small share already."""
-GPU_TILE_PX = 1024
+"""A tile on a CPU has at least this edge, and more as long as the encoder needs no more than CPU_BYTES for it and its halo."""
 SMALLEST_TILE_PX = 32
 SHARE = 0.5
 """Of the free memory; the rest is for the result, the decoder's bands, and other programs."""
 ALIVE = 3
 """How many inputs and outputs of its largest layer an encoder holds at once, measured: 2 to 3."""
+CPU_BYTES = 2 * ALIVE * MMAP_BYTES
+"""Each of its layers' outputs can then be memory used before."""
 
 
 def choose_tile(net: Any, device: torch.device, dtype: torch.dtype, size: tuple[int, int], halo_px: int) -> int:
     """Edge of a tile's interior in LR pixels for an image of `size`; 0 for the whole at once."""
-    room = SHARE * free_bytes(device) / bytes_per_pixel(net, device, dtype)
-    if size[0] * size[1] <= min(room, WHOLE_PX**2):
+    per_pixel = bytes_per_pixel(net, device, dtype)
+    room = SHARE * free_bytes(device) / per_pixel
+    cheap = CPU_BYTES / per_pixel if device.type == "cpu" else LARGEST_TILE_PX**2
+    if size[0] * size[1] <= min(room, max(cheap, CPU_TILE_PX**2), LARGEST_TILE_PX**2):
         return 0
-    largest = int(room**0.5) - 2 * halo_px
-    wanted = GPU_TILE_PX if device.type == "cuda" else CPU_TILE_PX
-    return max(SMALLEST_TILE_PX, min(wanted, largest))
+    wanted, largest = (int(pixels**0.5) - 2 * halo_px for pixels in (cheap, room))
+    return max(SMALLEST_TILE_PX, min(max(wanted, CPU_TILE_PX), LARGEST_TILE_PX, largest))
 
 
 def free_bytes(device: torch.device) -> int:

@@ -143,7 +143,8 @@ def test_the_table_of_costs_is_what_torch_counts() -> None:
     ys, xs, cell = make_axis(size[0]), make_axis(size[1]), make_cell(size)[None]
     counted = multiplications(net.query_grid, prepared, ys, xs, cell) / (size[0] * size[1])
     *query, per_lr = [integer(row[4]) or 0 for row in rows]
-    unseen = 2 * 4 * 4 * 256 + 4 * 256 + 4 * 2 * 640  # rel and s, added in place; the logit's product; gate and weight
+    in_place, logit, value = 2 * 4 * 4 * 256, 4 * 256, 4 * (256 + 640)  # rel and s; the product; weight and gate
+    unseen = in_place + logit + value
     assert counted == sum(query) - unseen + per_lr / scale**2
     coord = make_coord(size).view(1, -1, 2)[:, :10]
     plain = multiplications(plain_query, local, feat, coord, cell) / 10

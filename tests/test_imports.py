@@ -45,7 +45,7 @@ LAYERS = {
     "devices": "allocator",
     "sizes": "coords",
     "back_projection": "",
-    "tile_memory": "",
+    "tile_memory": "allocator",
     "tile_decoding": "archs back_projection coords tiling",
     "inference": "archs checkpoint coords devices tiling alpha photo_writer pixels sizes tile_decoding tile_memory",
     "photo_upscaling": "image inference photo_writer pixels sizes",

@@ -130,10 +130,13 @@ def test_a_large_image_is_tiled_by_itself_and_so_is_one_that_memory_would_not_ho
     upscaler = Upscaler(net, "cpu")
     assert upscaler.halo_px == 6 + 2  # what two blocks reach, and the decoder's neighbours
     choose = partial(tile_memory.choose_tile, net, torch.device("cpu"), torch.float32, halo_px=8)
-    assert choose((256, 256)) == 0
-    assert choose((256, 257)) == tile_memory.CPU_TILE_PX
     cost = tile_memory.bytes_per_pixel(net, torch.device("cpu"), torch.float32)
     assert cost == tile_memory.ALIVE * 4 * (16 + 16)  # a block's convolution: 16 channels in and out
+    monkeypatch.setattr(tile_memory, "CPU_BYTES", cost * 400**2)
+    assert choose((400, 400)) == 0
+    assert choose((400, 401)) == 400 - 2 * 8
+    monkeypatch.setattr(tile_memory, "CPU_BYTES", cost)
+    assert choose((256, 256)) == tile_memory.CPU_TILE_PX
     monkeypatch.setattr(tile_memory, "free_bytes", lambda device: cost * 100**2 / tile_memory.SHARE)
     assert choose((256, 256)) == 100 - 2 * 8
 

@@ -6,17 +6,18 @@ multiplied by what a small network makes of (features, place of the query relati
 the values also hold the non-local features. The attended value becomes a colour in a third network.
 """
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from realciao.archs.cells import AxisCells, NeighbourRule, in_cells, neighbours, tile_cells
+from realciao.archs.cells import AxisCells, NeighbourRule, in_cells, tile_cells
 from realciao.archs.decoders.cross_scale_attention import CrossScaleAttention
 from realciao.archs.decoders.separable import SeparableDecoder
-from realciao.archs.decoders.tables import as_conv, as_rows, take
+from realciao.archs.decoders.tables import as_conv, as_flat_rows
 from realciao.archs.mlp import MLP, Widths
 from realciao.coords import Frame
 from realciao.registry import ARCH_REGISTRY
@@ -26,18 +27,19 @@ FORWARD_PLACES = ((0, 0), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 class Tables(NamedTuple):
-    """What the LR pixels of some rows contribute to the queries that read them, one row of each table an LR pixel."""
+    """What the LR pixels of some rows contribute to the queries that read them, one row of each table an LR pixel; one image
+    of the batch after the other."""
 
-    value: Float[Tensor, "b n f"]
+    value: Float[Tensor, "n f"]
     """Their features with those around them, which are also keys and query vectors; behind them the non-local features."""
-    key_hidden: Float[Tensor, "b n d"]
+    key_hidden: Float[Tensor, "n d"]
     """What the features contribute to the first layer of `imnet_k`."""
-    value_hidden: Float[Tensor, "b n d"]
+    value_hidden: Float[Tensor, "n d"]
     """Likewise for `imnet_v`."""
-    logit: Float[Tensor, "b n5 d"] | None
+    logit: Float[Tensor, "n5 d"] | None
     """Where many queries come: for each of FORWARD_PLACES and each cell, the vector whose product with the last hidden
     layer of `imnet_k` is the logit of the pair of cells, whichever of the two holds the query."""
-    logit_bias: Float[Tensor, "b n5 1"] | None
+    logit_bias: Float[Tensor, "n5"] | None
     """What is added to the product."""
 
 
@@ -53,14 +55,14 @@ class Prepared(NamedTuple):
 
 
 class Around(NamedTuple):
-    """Which cells q queries read, k each; one neighbour of all queries after the other."""
+    """Which rows of the tables the q queries of all images read: k cells each, the first of all, then the second of all, ..."""
 
     width: int
     """Of the map, in cells."""
-    centre: Int[Tensor, "b q"]
+    centre: Int[Tensor, "q"]
     """The cell that holds the query."""
-    cells: Int[Tensor, "b kq"]
-    place: Float[Tensor, "b kq 4"]
+    cells: Int[Tensor, "k q"]
+    place: Float[Tensor, "kq 4"]
     """What the networks are told of it: offset to the query and size of the HR pixel, (y, x) both."""
 
 
@@ -142,21 +144,21 @@ class CiaoSRDecoder(SeparableDecoder):
         channels, reach = prepared.feat.shape[1], self.kernel // 2
         around = _rows(prepared.feat, first - reach, end + reach, reach)
         first_k, first_v = self.imnet_k.first, self.imnet_v.first
-        value = F.unfold(around, self.kernel).transpose(1, 2)
+        value = F.unfold(around, self.kernel).transpose(1, 2).flatten(0, 1)
         key_hidden = F.conv2d(around, as_conv(first_k.weight, channels, self.kernel), first_k.bias)
         value_hidden = F.conv2d(around, as_conv(first_v.weight, channels, self.kernel), first_v.bias)
         if prepared.non_local is not None:
             non_local = prepared.non_local[:, :, first:end]
             value_hidden = value_hidden + F.conv2d(non_local, first_v.weight[:, self.key_dim : -4, None, None])
-            value = torch.cat([value, as_rows(non_local)], dim=2)
+            value = torch.cat([value, as_flat_rows(non_local)], dim=1)
         logit = logit_bias = None
         if dense and self.ensemble == "attention":
             logit, logit_bias = self._logit_tables(prepared.feat, first, end)
-        return Tables(value.contiguous(), as_rows(key_hidden), as_rows(value_hidden), logit, logit_bias)
+        return Tables(value.contiguous(), as_flat_rows(key_hidden), as_flat_rows(value_hidden), logit, logit_bias)
 
     def _logit_tables(
         self, feat: Float[Tensor, "b c h w"], first: int, end: int
-    ) -> tuple[Float[Tensor, "b n5 d"], Float[Tensor, "b n5 1"]]:
+    ) -> tuple[Float[Tensor, "n5 d"], Float[Tensor, "n5"]]:
         """The last layer of `imnet_k`, the key's gate and the product with the query, folded into one vector a pair of cells.
 
         With W and v the last layer's weight and bias and h its input, the logit of query cell q and neighbour n is
@@ -170,63 +172,68 @@ class CiaoSRDecoder(SeparableDecoder):
         height, width = around.shape[2] - 1, around.shape[3] - 2
         middle = around[:, :, :height, 1 : 1 + width]
         products = [middle * around[:, :, y : y + height, 1 + x : 1 + x + width] for y, x in FORWARD_PLACES]
-        weight, bias = (
-            torch.cat([as_rows(F.conv2d(product, kernel)) for product in products], dim=1) for kernel in kernels
-        )
-        return weight, bias
+        weight, bias = (torch.cat([as_flat_rows(F.conv2d(one, kernel)) for one in products]) for kernel in kernels)
+        return weight, bias[:, 0]
 
     def decode(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "b q 3"]:
         """Attention of q queries to the k = local_size ** 2 cells around each, then colour."""
         tables, around = self._read(prepared, rows, columns, cell)
-        value = take(tables.value, around.cells)
-        weights = self._weigh(tables, around, value)
-        hidden = _hidden(self.imnet_v, take(tables.value_hidden, around.cells), around.place)
-        gate = self.imnet_v.last(hidden) * weights.flatten(1)[..., None]
-        k = weights.shape[1]
-        terms = zip(*(t.unflatten(1, (k, -1)).unbind(1) for t in (value, gate)), strict=True)
-        attended = torch.mul(*next(terms))
-        for value_of_one, gate_of_one in terms:
-            attended = attended.addcmul_(value_of_one, gate_of_one)
-        return self.imnet_q(attended)
+        values = self._values(tables, around)
+        weights = self._weigh(tables, around, values)
+        hidden = _hidden(self.imnet_v, tables.value_hidden, around)
+        terms = zip(values, hidden.view(*weights.shape, -1), weights, strict=True)
+        # one cell after the other: what is as wide as the values would not stay in the cache for four
+        value, *first = next(terms)
+        attended = value * _weighted(self.imnet_v.last, *first)
+        for value, *further in terms:
+            attended = attended.addcmul_(value, _weighted(self.imnet_v.last, *further))
+        return self.imnet_q(attended).view(len(cell), -1, 3)
 
     def weigh(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> Float[Tensor, "k b q"]:
         """How much each of a query's cells counts, row by row of cells; the weights of a query sum to 1."""
         tables, around = self._read(prepared, rows, columns, cell)
-        return self._weigh(tables, around, take(tables.value, around.cells)).transpose(0, 1)
+        return self._weigh(tables, around, self._values(tables, around)).unflatten(1, (len(cell), -1))
 
     def _read(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
     ) -> tuple[Tables, Around]:
         """The tables, and which of their rows the queries read."""
-        width = prepared.feat.shape[3]
-        scale = in_cells(cell, prepared.frame)[:, None]
-        index, offset = (torch.cat(part, dim=1) for part in zip(*neighbours(rows, columns, width), strict=True))
-        place = torch.cat([offset, scale.expand_as(offset)], dim=-1).to(prepared.feat.dtype)
         tables = prepared.tables or self._tables(prepared, 0, prepared.feat.shape[2], dense=True)
-        return tables, Around(width, rows.nearest * width + columns.nearest, index, place)
+        width = prepared.feat.shape[3]
+        image = torch.arange(len(cell), device=cell.device) * (len(tables.value) // len(cell))
+        centre = rows.nearest * width + columns.nearest + image[:, None]
+        cells = (rows.neighbour * width + image[:, None])[:, None] + columns.neighbour  # row by row of cells
+        scale = in_cells(cell, prepared.frame).T[:, :, None]
+        place = (rows.offset[:, None], columns.offset, *scale)
+        place = torch.stack([part.expand_as(cells) for part in place], dim=-1).to(prepared.feat.dtype)
+        return tables, Around(width, centre.flatten(), cells.view(-1, centre.numel()), place.view(-1, 4))
 
-    def _weigh(self, tables: Tables, around: Around, value: Float[Tensor, "b kq f"]) -> Float[Tensor, "b k q"]:
-        b, q = around.centre.shape
-        hidden = _hidden(self.imnet_k, take(tables.key_hidden, around.cells), around.place)
+    def _values(self, tables: Tables, around: Around) -> Iterable[Float[Tensor, "q f"]]:
+        """Those of the queries' cells, one cell after the other; kept where the weights need them, too."""
+        values = (tables.value.index_select(0, index) for index in around.cells)
+        return values if tables.logit is not None else list(values)
+
+    def _weigh(self, tables: Tables, around: Around, values: Iterable[Float[Tensor, "q f"]]) -> Float[Tensor, "k q"]:
+        hidden = _hidden(self.imnet_k, tables.key_hidden, around)
         if self.ensemble == "mlp":
             logits = self.imnet_k.last(hidden)
         elif tables.logit is None or tables.logit_bias is None:
-            query = take(tables.value, around.centre)[:, None, :, : self.key_dim]
-            products = query * value[..., : self.key_dim].view(b, -1, q, self.key_dim)
-            logits = (products * self.imnet_k.last(hidden).view_as(products)).sum(dim=-1)
+            query = tables.value.index_select(0, around.centre)[:, : self.key_dim]
+            keys = zip(values, hidden.view(*around.cells.shape, -1), strict=True)
+            products = [query * value[:, : self.key_dim] * self.imnet_k.last(h) for value, h in keys]
+            logits = torch.stack([product.sum(dim=-1) for product in products])
         else:
-            centre = around.centre.repeat(1, around.cells.shape[1] // q)
-            slot = _slot(centre, around.cells, around.width)
-            row = slot * tables.value.shape[1] + torch.minimum(centre, around.cells)
-            logits = take(tables.logit, row).mul_(hidden).sum(dim=-1) + take(tables.logit_bias, row)[..., 0]
-        return logits.view(b, -1, q).softmax(dim=1)
+            slot = _slot(around.centre, around.cells, around.width)
+            row = (slot * len(tables.value) + torch.minimum(around.centre, around.cells)).flatten()
+            logits = tables.logit.index_select(0, row).mul_(hidden).sum(dim=-1) + tables.logit_bias.index_select(0, row)
+        return logits.view_as(around.cells).softmax(dim=0)
 
 
-def _slot(one: Int[Tensor, "b q"], other: Int[Tensor, "b q"], width: int) -> Int[Tensor, "b q"]:
+def _slot(one: Int[Tensor, "q"], other: Int[Tensor, "k q"], width: int) -> Int[Tensor, "k q"]:
     """Which of FORWARD_PLACES the later of two cells takes beside the earlier, in a map of that width."""
     down = other // width - one // width
     along = other % width - one % width
@@ -239,8 +246,14 @@ def _rows(image: Float[Tensor, "b c h w"], first: int, end: int, side: int) -> F
     return F.pad(image[:, :, max(0, first) : end], (side, side, max(0, -first), max(0, end - height)))
 
 
-def _hidden(mlp: MLP, hidden: Float[Tensor, "b q d"], place: Float[Tensor, "b q 4"]) -> Float[Tensor, "b q e"]:
-    """What reaches the last layer of an MLP, given (and consumed) the features' share of its first."""
-    weight = mlp.first.weight[:, -4:].T.to(hidden.dtype)
-    hidden.view(-1, len(weight.T)).addmm_(place.view(-1, 4), weight)
-    return mlp.activate(hidden)
+def _hidden(mlp: MLP, table: Float[Tensor, "n d"], around: Around) -> Float[Tensor, "kq e"]:
+    """What reaches the last layer of an MLP, given the features' share of its first."""
+    hidden = table.index_select(0, around.cells.flatten())
+    return mlp.activate(hidden.addmm_(around.place, mlp.first.weight[:, -4:].T.to(hidden.dtype)))
+
+
+def _weighted(layer: nn.Linear, x: Float[Tensor, "q d"], weight: Float[Tensor, "q"]) -> Float[Tensor, "q e"]:
+    """`layer(x)` times the weights, which the narrower side takes; the bias then is one column more of the product."""
+    affine = torch.cat([layer.weight, layer.bias[:, None]], dim=1)
+    weight = weight[:, None].to(x.dtype)
+    return F.linear(torch.cat([x * weight, weight], dim=1), affine)

@@ -1,5 +1,6 @@
 """What the decoders share: queries are located one axis at a time, and a grid of them is its rows times its columns."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -7,7 +8,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-CPU_CHUNK_NUMBERS = 1.3e6
+from realciao.archs.cores import map_on_cores
+
+CPU_CHUNK_NUMBERS = 1.8e6
 """What the four cells of a grid's queries decoded at a time hand from layer to layer: on a CPU that must stay in its cache."""
 CPU_QUERIES = (2**9, 2**13)
 """Fewest and most at a time: calls cost, too."""
@@ -50,11 +53,16 @@ class SeparableDecoder(nn.Module, ABC):
         prepared, rows = self.narrow(prepared, rows)
         queries = self.queries_per_chunk(ys.device)
         wide = min(wq, queries)
-        bands = []
-        for y in range(0, hq, queries // wide):
-            band = _slice(rows, y, y + queries // wide)
-            parts = [self._window(prepared, band, _slice(columns, x, x + wide), cell) for x in range(0, wq, wide)]
-            bands.append(torch.cat(parts, dim=2))
+        tall = queries // wide
+        windows = [(y, x) for y in range(0, hq, tall) for x in range(0, wq, wide)]
+
+        def colours(window: tuple[int, int]) -> Float[Tensor, "b n m 3"]:
+            y, x = window
+            return self._window(prepared, _slice(rows, y, y + tall), _slice(columns, x, x + wide), cell)
+
+        parts = map_on_cores(colours, windows, ys.device)
+        across = math.ceil(wq / wide)
+        bands = [torch.cat(parts[i : i + across], dim=2) for i in range(0, len(parts), across)]
         return torch.cat(bands, dim=1).permute(0, 3, 1, 2)
 
     def queries_per_chunk(self, device: torch.device) -> int:

@@ -13,6 +13,11 @@ def as_rows(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b hw c"]:
     return image.flatten(2).transpose(1, 2).contiguous()
 
 
+def as_flat_rows(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "bhw c"]:
+    """One row a pixel, one image after the other."""
+    return as_rows(image).flatten(0, 1)
+
+
 def take(table: Float[Tensor, "b hw e"], index: Int[Tensor, "b q"]) -> Float[Tensor, "b q e"]:
     """Row index[b, q] of table[b]."""
     b, hw, e = table.shape
