@@ -149,7 +149,7 @@ class _Fixed(nn.Module):
         height, width = self.scale * lq.shape[2], self.scale * lq.shape[3]
         ys, xs = ((1 - n) / n + (2 / n) * torch.arange(n, dtype=torch.float32) for n in (height, width))
         coord = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1)
-        cell = torch.stack([torch.full((), 2.0) / height, torch.full((), 2.0) / width])
+        cell = torch.cat([torch.full((1,), 2.0) / n for n in (height, width)])
         pred = self.net(lq, coord.expand(lq.shape[0], -1, -1, -1), cell.expand(lq.shape[0], 2))
         return {"output": pred.clamp(0, 1)}
 
@@ -185,8 +185,9 @@ def _example(
 
 
 def _open_axes(name: str, tensor: Tensor) -> Axes:
-    """Maps are open in batch, height and width, tables in batch and rows."""
-    return QUERY_AXES.get(name) or ({0: "b", 2: "h", 3: "w"} if tensor.ndim == 4 else {0: "b", 1: f"{name}_rows"})
+    """Maps are open in batch, height and width, tables in batch and rows; in rows alone, where those of all images follow on."""
+    rows = f"{name}_rows"
+    return QUERY_AXES.get(name) or {4: {0: "b", 2: "h", 3: "w"}, 3: {0: "b", 1: rows}, 2: {0: rows}}[tensor.ndim]
 
 
 def _export(module: nn.Module, inputs: dict[str, Tensor], others: dict[str, Tensor], outputs: list[str]) -> Any:
@@ -220,6 +221,8 @@ def _export(module: nn.Module, inputs: dict[str, Tensor], others: dict[str, Tens
             verbose=False,
         )
     assert program is not None
+    # a Constant written as a bare list of integers is of another type than a Shape to OpenCV, which then refuses their Concat
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(program.model)
     passes.CommonSubexpressionEliminationPass()(program.model)
     passes.ClearMetadataAndDocStringPass()(program.model)  # stack traces with paths, node by node
     return program

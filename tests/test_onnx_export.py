@@ -14,6 +14,7 @@ import textwrap
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
@@ -195,7 +196,7 @@ def test_the_files_say_what_they_are_and_nothing_of_the_machine() -> None:
 
 
 @torch.no_grad()
-def test_a_file_for_one_scale_goes_from_input_to_output_at_any_size(tmp_path: Path) -> None:
+def test_a_file_for_one_scale_goes_from_input_to_output_at_any_size_in_opencv_too(tmp_path: Path) -> None:
     weights = tmp_path / "net.safetensors"
     save_weights(make_net("Small", "LIIF"), weights)
     assert run(weights, tmp_path / "x3", "--scale", 3) == 0
@@ -203,11 +204,14 @@ def test_a_file_for_one_scale_goes_from_input_to_output_at_any_size(tmp_path: Pa
     assert [i.name for i in (*session.get_inputs(), *session.get_outputs())] == ["input", "output"]
     header = json.loads(session.get_modelmeta().custom_metadata_map["realciao"])
     assert header["scale"] == 3
+    opencv = cv2.dnn.readNetFromONNX(str(tmp_path / "x3.onnx"))
     for batch, height, width in ((2, 5, 7), (1, 1, 1), (1, 50, 9)):
         lq = torch.rand(batch, 3, height, width)
         expected = load_weights(weights).upscale(lq, (3 * height, 3 * width))
         [output] = session.run(None, {"input": lq.numpy()})
         np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=1e-5)
+        opencv.setInput(lq.numpy(), "input")
+        np.testing.assert_allclose(opencv.forward("output"), expected.numpy(), rtol=0, atol=1e-4)
     assert run(weights, tmp_path / "x3", "--scale", 3) == 2  # is there already
 
 

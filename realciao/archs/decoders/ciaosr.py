@@ -189,7 +189,7 @@ class CiaoSRDecoder(SeparableDecoder):
         attended = value * _weighted(self.imnet_v.last, *first)
         for value, *further in terms:
             attended = attended.addcmul_(value, _weighted(self.imnet_v.last, *further))
-        return self.imnet_q(attended).view(len(cell), -1, 3)
+        return self.imnet_q(attended).view(cell.shape[0], -1, 3)
 
     def weigh(
         self, prepared: Prepared, rows: AxisCells, columns: AxisCells, cell: Float[Tensor, "b 2"]
@@ -204,7 +204,8 @@ class CiaoSRDecoder(SeparableDecoder):
         """The tables, and which of their rows the queries read."""
         tables = prepared.tables or self._tables(prepared, 0, prepared.feat.shape[2], dense=True)
         width = prepared.feat.shape[3]
-        image = torch.arange(len(cell), device=cell.device) * (len(tables.value) // len(cell))
+        batch = cell.shape[0]  # not len(): in a graph for all sizes that would be a constant
+        image = torch.arange(batch, device=cell.device) * (tables.value.shape[0] // batch)
         centre = rows.nearest * width + columns.nearest + image[:, None]
         cells = (rows.neighbour * width + image[:, None])[:, None] + columns.neighbour  # row by row of cells
         scale = in_cells(cell, prepared.frame).T[:, :, None]
