@@ -10,6 +10,7 @@ import io
 import re
 import struct
 import zlib
+from collections.abc import MutableMapping
 from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
@@ -75,8 +76,6 @@ def _keep(parsed: Image.Exif, tiff: bool) -> bytes | None:
     """With the directories of camera and GPS; of a TIFF, without what says how that was stored."""
     for tag in STORAGE_TAGS & set(parsed) if tiff else ():
         del parsed[tag]
-    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        parsed.get_ifd(ifd)  # read, or it would not be written
     return _exif_bytes(parsed) if len(parsed) else None
 
 
@@ -106,6 +105,7 @@ def pillow_options(metadata: Metadata, file_format: str, grey: bool) -> dict[str
     """As arguments of Pillow's `save` for JPEG, WebP and BMP; what a format has no place for is left out."""
     if file_format == "BMP":
         return {"dpi": metadata.dpi} if metadata.dpi else {}
+    grey = grey and file_format != "WEBP"  # which knows no grey: Pillow makes it RGB
     options: dict[str, Any] = {"icc_profile": icc_for(metadata, grey), "xmp": metadata.xmp}
     options["exif"] = metadata.exif and b"Exif\0\0" + metadata.exif
     if file_format == "JPEG":
@@ -127,7 +127,24 @@ def _rgb_or_grey(icc: bytes | None) -> bytes | None:
     return icc if icc and len(icc) > 128 and icc[16:20] in (b"RGB ", b"GRAY") else None
 
 
+class _AsStored(str):
+    """Text of EXIF that Pillow writes byte for byte as it was read, by Latin-1; of other text it makes `?` beyond ASCII."""
+
+    __slots__ = ()
+
+    def encode(self, *_: str) -> bytes:
+        return super().encode("latin-1")
+
+
+def keep_letters(directory: MutableMapping[int, Any]) -> None:
+    """Lets the texts of a directory of EXIF, as read, be written with the bytes that they have in their file."""
+    directory.update({tag: _AsStored(value) for tag, value in directory.items() if isinstance(value, str)})
+
+
 def _exif_bytes(exif: Image.Exif) -> bytes:
+    # asked for, the further directories are written, too
+    for directory in (exif, exif.get_ifd(ExifTags.IFD.Exif), exif.get_ifd(ExifTags.IFD.GPSInfo)):
+        keep_letters(directory)
     return exif.tobytes().removeprefix(b"Exif\0\0")
 
 
@@ -144,7 +161,6 @@ def _update_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
     with contextlib.suppress(Exception):
         parsed = parse_exif(exif)
         sub = parsed.get_ifd(ExifTags.IFD.Exif)
-        parsed.get_ifd(ExifTags.IFD.GPSInfo)
         if ExifTags.Base.Orientation in parsed:
             parsed[ExifTags.Base.Orientation] = 1
         for tags, ifd in ((SIZE_TAGS, parsed), (_EXIF_SIZE_TAGS, sub)):

@@ -8,7 +8,7 @@ import tifffile
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from realciao.metadata import SIZE_TAGS, STORAGE_TAGS, Metadata, parse_exif
+from realciao.metadata import SIZE_TAGS, STORAGE_TAGS, Metadata, keep_letters, parse_exif
 
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _NOT_COPIED = {*STORAGE_TAGS, *SIZE_TAGS, *_DIRECTORIES}
@@ -27,8 +27,8 @@ def tiff_tags(metadata: Metadata, classic: bool) -> list[tuple[int, int, int, An
     for code, value in parsed.items():
         if code in _NOT_COPIED:
             continue
-        if isinstance(value, str) and value and value.isascii():
-            tags.append((code, _ASCII, 0, value, True))
+        if isinstance(value, str) and value:
+            tags.append((code, _ASCII, 0, value.encode("latin-1"), True))  # as Pillow has read it
         elif isinstance(value, bytes) and value:
             tags.append((code, _BYTE, len(value), value, True))
         elif isinstance(value, int) and 0 <= value < 2**32:
@@ -50,6 +50,7 @@ def append_directories(file: BinaryIO, exif: bytes | None) -> None:
         directory = ImageFileDirectory_v2(_HEADER, group=code)
         for tag in set(values) - {ExifTags.IFD.Interop}:  # which is where yet another one lies
             directory[tag] = values[tag]
+        keep_letters(directory)
         end = file.seek(0, 2)
         begin = end + end % 2
         file.write(bytes(begin - end) + directory.tobytes(begin))

@@ -85,6 +85,32 @@ def test_profile_exif_xmp_and_resolution_go_into_the_result_brought_up_to_date(
             assert opened.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
+@pytest.mark.parametrize("name", ["b.jpg", "b.png", "b.webp", "b.tif"])
+def test_letters_beyond_ascii_stay_in_exif_byte_for_byte(tmp_path: Path, name: str) -> None:
+    exif = _exif()
+    exif[ExifTags.Base.Copyright] = "COPYRIGHT!"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.LensModel] = "LENS-MODEL"
+    letters = {b"COPYRIGHT!": "© Zoë 24".encode(), b"LENS-MODEL": "Größe 50".encode()}
+    data = exif.tobytes()
+    for ascii_, utf8 in letters.items():
+        assert len(ascii_) == len(utf8)
+        data = data.replace(ascii_, utf8)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=data)
+    image, metadata, _ = read_photo(tmp_path / "a.jpg")
+    write_photo(tmp_path / name, Bands(image.shape, image.dtype, iter([image])), metadata.for_size((6, 8)))
+    written = (tmp_path / name).read_bytes()
+    assert all(utf8 in written for utf8 in letters.values())
+
+
+def test_a_grey_profile_stays_out_of_a_webp_which_is_rgb(tmp_path: Path) -> None:
+    grey = np.zeros((4, 5), np.uint8)
+    profile = SRGB[:16] + b"GRAY" + SRGB[20:]
+    for name, kept in (("a.jpg", profile), ("a.webp", None)):
+        write_photo(tmp_path / name, Bands(grey.shape, grey.dtype, iter([grey])), Metadata(icc=profile))
+        with Image.open(tmp_path / name) as opened:
+            assert opened.info.get("icc_profile") == kept
+
+
 def test_a_tiff_holds_profile_resolution_xmp_and_exif(tmp_path: Path) -> None:
     metadata = read_photo(_photo(tmp_path / "a.jpg")).metadata
     image, bands = _bands((47, 24, 3))
