@@ -20,7 +20,7 @@ from realciao.photo_writer import Bands
 from realciao.pixels import AnyImage, from_float, to_float
 from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
 from realciao.tile_decoding import Dials, decode_tile
-from realciao.tile_memory import choose_tile
+from realciao.tile_memory import SMALLEST_TILE_PX, choose_tile
 from realciao.tiling import Span, owned_outputs, split_axis
 
 SHIPPED_WEIGHTS = ("real", "classical")
@@ -30,7 +30,6 @@ of its reach around it, a tile's encoder would do many times the work."""
 SHORT_HALO_PX = 32
 FADE_PX = 8
 """On either side of a border between tiles that only come close to the whole."""
-SMALLEST_TILE_PX = 32
 SMALLEST_ROWS = 256
 """Of a tile's output, where more would be too many bytes and the scale is above 8: there an encoder's halo costs little."""
 BAND_BYTES = 64 * 2**20
@@ -109,8 +108,10 @@ class Upscaler:
         """
         files = [weights] if isinstance(weights, str | Path) else list(weights)
         nets = [load_weights(find_weights(file)) for file in files]
-        if len(nets) > 2 or (len(nets) == 2) != (denoise is not None):
-            raise UserError("denoise lies between two weights: give two, and a number from 0 to 1")
+        if len(nets) != (1 if denoise is None else 2):
+            raise UserError(
+                "denoise lies between two weights: give two, and a number from 0 to 1; or one, and no denoise"
+            )
         net = nets[0] if denoise is None else blend_weights(nets[1], nets[0], denoise)
         return cls(net, device, tile_px, halo_px, **options)
 
@@ -140,7 +141,7 @@ class Upscaler:
 
         Raises:
             SizeError: both or none of scale and size, or one that is no size, too large, or empty.
-            UserError: not an image, or out of memory with the smallest tile.
+            UserError: not an image, or out of memory with the smallest tile; the latter when the bands are asked for.
         """
         return self.upscale_bands(image, scale, size=size, roi=roi, max_step=max_step, progress=progress).join()
 
@@ -164,12 +165,7 @@ class Upscaler:
             if roi and len(steps) > 1:
                 raise SizeError(f"a region cannot be made in {len(steps)} steps; leave max_step out")
             if len(steps) > 1:
-                exact = to_float(image)
-                for step in steps[:-1]:
-                    exact = self.upscale(exact, size=step, progress=progress)
-                last = self.upscale_bands(exact, size=out_size, progress=progress)
-                rows = (from_float(band, image.dtype) for band in last.rows)
-                return Bands(last.shape, image.dtype, rows)
+                return Bands((*out_size, *image.shape[2:]), image.dtype, self._in_steps(image, steps, progress))
         keep = check_roi(roi, (height, width))
         top, bottom = owned_outputs(*keep[0], height, out_size[0])
         left, right = owned_outputs(*keep[1], width, out_size[1])
@@ -179,10 +175,17 @@ class Upscaler:
         rows = self._retry(image[:, :, None] if flat else image, out_size, keep, progress)
         return Bands(shape, image.dtype, (band[:, :, 0] for band in rows) if flat else rows)
 
+    def _in_steps(self, image: AnyImage, steps: Sequence[Size], progress: Progress | None) -> Iterator[AnyImage]:
+        exact = to_float(image)
+        for step in steps[:-1]:
+            exact = self.upscale(exact, size=step, progress=progress)
+        for band in self.upscale_bands(exact, size=steps[-1], progress=progress).rows:
+            yield from_float(band, image.dtype)
+
     def _retry(
         self, image: AnyImage, out_size: Size, keep: tuple[tuple[int, int], ...], progress: Progress | None
     ) -> Iterator[AnyImage]:
-        """The bands; while the first does not fit into memory, with tiles half as large."""
+        """The bands; from one on that does not fit into memory, with tiles half as large."""
         image = fill_hidden(image)
         tile_px = self.tile_px
         if tile_px is None:
@@ -190,10 +193,17 @@ class Upscaler:
             tile_px = choose_tile(self.net, self.device, self.dtype, shape, self.halo_px)
             if not tile_px and self.dials != Dials():
                 tile_px = max(image.shape[:2])  # all columns, but no more rows than _cut allows
+        (first, last), columns = keep
+        n, n_out = image.shape[0], out_size[0]
+        row, above = owned_outputs(first, last, n, n_out)[0], 0
         while True:
-            bands = self._bands(image, out_size, keep, tile_px, progress)
             try:
-                first = next(bands)
+                for band in self._bands(image, out_size, ((first, last), columns), tile_px, progress):
+                    made, above = band[above:], max(0, above - len(band))
+                    row += len(made)
+                    if len(made):
+                        yield made
+                return
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -203,10 +213,9 @@ class Upscaler:
                         f"out of memory on {self.device}, with tiles of {2 * tile_px} pixels too; close other programs, "
                         "give a smaller scale, or another --device"
                     ) from error
-                continue
-            yield first
-            yield from bands
-            return
+            # on from the LR row that holds the centre of the next row of the result
+            first = (2 * row + 1) * n // (2 * n_out)
+            above = row - owned_outputs(first, last, n, n_out)[0]
 
     @torch.inference_mode()
     def _bands(

@@ -86,7 +86,10 @@ def count_pixels(height: int, width: int) -> int:
 
 def check_roi(roi: Roi | None, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
     """The rows and the columns of a region; all where it is None. SizeError where it has no area inside the image."""
-    y0, x0, y1, x1 = roi or (0, 0, *size)
+    roi = (0, 0, *size) if roi is None else roi
+    if len(roi) != 4 or not all(isinstance(n, int | np.integer) for n in roi):
+        raise SizeError(f"region {roi} is not (y0, x0, y1, x1) in whole pixels")
+    y0, x0, y1, x1 = map(int, roi)
     if not (0 <= y0 < y1 <= size[0] and 0 <= x0 < x1 <= size[1]):
         raise SizeError(f"region {roi} is not (y0, x0, y1, x1) with an area inside the image of {size[1]}x{size[0]}")
     return (y0, y1), (x0, x1)

@@ -172,6 +172,32 @@ def test_where_memory_runs_out_tiles_are_halved_until_they_fit(error: Exception)
         Upscaler(Forgetful(10, RuntimeError("a bug")), "cpu").upscale(image, 2)
 
 
+class Moody(Bilinear):
+    """Runs out of memory in the middle of a tile, and no more when tiles are small."""
+
+    def decode(self, prepared: Any, ys: Tensor, xs: Tensor, cell: Tensor) -> Iterator[Tensor]:
+        for number, band in enumerate(super().decode(prepared, ys, xs, cell)):
+            if number == 3 and prepared[0].shape[2] > 40:
+                raise torch.OutOfMemoryError("out of memory")
+            yield band
+
+
+def test_where_memory_runs_out_on_the_way_what_is_made_stays_and_the_rest_comes_in_smaller_tiles() -> None:
+    image = _photo((150, 40))
+    rows = list(Upscaler(Moody(), "cpu", tile_px=64).upscale_bands(image, 2.5).rows)
+    assert [len(band) for band in rows[:3]] == [7, 7, 7]
+    whole = Upscaler(Bilinear(), "cpu", tile_px=0).upscale(image, 2.5)
+    np.testing.assert_allclose(np.concatenate(rows), whole, atol=5e-5)
+
+
+def test_nothing_is_made_before_it_is_asked_for_in_several_steps_neither() -> None:
+    upscaler = Upscaler(Forgetful(0, RuntimeError("made")), "cpu")
+    bands = upscaler.upscale_bands(_photo((6, 5)), 8, max_step=3)
+    assert bands.shape == (48, 40, 3)
+    with pytest.raises(RuntimeError, match="made"):
+        bands.join()
+
+
 def test_bands_come_as_they_are_made_and_join_to_the_result(net: nn.Module) -> None:
     image = _photo((60, 20), dtype=np.uint8)
     upscaler = Upscaler(net, "cpu", tile_px=16)
@@ -387,6 +413,8 @@ def test_the_size_is_the_rounded_product_and_at_least_one_pixel(
         {"size": (10**6, 10**6)},
         {"scale": 2, "roi": (0, 0, 0, 4)},
         {"scale": 2, "roi": (3, 3, 2, 5)},
+        {"scale": 2, "roi": (3, 3)},
+        {"scale": 2, "roi": (0, 0, 1.5, 2)},
         {"scale": 2, "roi": (0, 0, 10, 9)},
         {"size": (1, 1), "roi": (0, 0, 1, 1)},
         {"scale": 1e6, "max_step": 2},
