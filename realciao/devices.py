@@ -48,6 +48,6 @@ def choose_dtype(dtype: Dtype, device: torch.device) -> torch.dtype:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an exception says that memory, of the device or of the machine, did not suffice."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and ("out of memory" in str(error) or "t allocate memory" in str(error))
+    words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in said for word in words))

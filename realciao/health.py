@@ -178,13 +178,6 @@ def out_of_memory(stage: Stage, where: str, processes: int) -> UserError:
     return UserError(f"{where}: out of memory with batch_size {data.batch_size}: --set {cure} ({why})")
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of any device says that its memory is full."""
-    said = str(error).lower()
-    words = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory")
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in said for word in words))
-
-
 def _clip(usual: float) -> float:
     """A norm to clip at, of one digit: a little above the usual one."""
     return float(f"{2 * usual:.0e}")

@@ -17,9 +17,10 @@ from realciao.batch import EvalItem
 from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
+from realciao.devices import is_out_of_memory
 from realciao.engine import lost_process_in_one_line, make_accelerator, share_cores
 from realciao.errors import UserError
-from realciao.health import Unhealthy, is_out_of_memory, out_of_memory
+from realciao.health import Unhealthy, out_of_memory
 from realciao.interruption import Interrupted, Interruption
 from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from realciao.devices import is_out_of_memory
 from realciao.errors import UserError
-from realciao.health import Health, Unhealthy, color_fault, is_out_of_memory, out_of_memory
+from realciao.health import Health, Unhealthy, color_fault, out_of_memory
 from realciao.options import Health as Limits
 from realciao.options import Stage, TrainData
 

@@ -74,7 +74,7 @@ LAYERS = {
     "comparison": "crops data image inference markdown metrics coords options run_folder validation",
     "stage_run": "archs batch checkpoint data objective optim options registry ema health",
     "rehearsal": "batch coords data engine image stage_run",
-    "trainer": "archs batch checkpoint comparison data engine health interruption metrics options progress "
+    "trainer": "archs batch checkpoint comparison data devices engine health interruption metrics options progress "
     "rehearsal run_folder run_state stage_run validation measuring report status trackers",
     "onnx_export": "archs checkpoint",
     "measuring": "markdown",
