@@ -291,6 +291,11 @@ def test_resume_leaves_out_what_is_done_and_does_the_rest(
     assert read_image(tmp_path / "out" / "a.png").shape[:2] == (15, 15)
 
 
+def test_the_journal_lies_beside_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    for folder, name in ((tmp_path / "out" / "..", f"{tmp_path.name}.journal.jsonl"), (Path("/"), ".journal.jsonl")):
+        assert infer_run.Journal(folder, {}, False).path == folder.resolve().parent / name
+
+
 def test_resume_makes_anew_what_a_kill_cut_off_between_the_file_and_the_journal(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

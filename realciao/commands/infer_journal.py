@@ -20,8 +20,8 @@ class Journal:
     """
 
     def __init__(self, folder: Path, request: dict[str, Any], resume: bool) -> None:
-        place = folder.absolute()
-        self.path = place.with_name(f"{place.name}.journal.jsonl")
+        place = Path(os.path.abspath(folder))  # `..` has no name of its own
+        self.path = place.parent / f"{place.name}.journal.jsonl"
         self.folder = folder
         self.request = json.loads(json.dumps(request))
         self.lines = _read(self.path) if resume else {}
