@@ -24,7 +24,7 @@ from realciao.deep_tiff import read_deep_tiff
 from realciao.errors import UserError
 from realciao.lmdb_images import find_lmdb, read_lmdb
 from realciao.metadata import Metadata, read_metadata, read_tiff_metadata
-from realciao.photo_writer import Bands, PhotoError, encode_png, write_photo
+from realciao.photo_writer import Bands, ImageError, encode_png, write_photo
 from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
 
 MAX_PIXELS = 500_000_000
@@ -36,15 +36,6 @@ _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 _PNG_END = b"IEND\xaeB`\x82"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _decoder_lock = threading.Lock()
-
-
-class ImageError(UserError):
-    """An image file that cannot be read or written; the message starts with its path."""
-
-    def __init__(self, path: str | Path, problem: str) -> None:
-        super().__init__(f"{path}: {problem}")
-        self.path = Path(path)
-        self.problem = problem
 
 
 class Photo(NamedTuple):
@@ -112,7 +103,8 @@ def read_luma_table(path: str | Path) -> list[int] | None:
     try:
         with _decoders(allow_truncated=False), Image.open(path, formats=_FORMATS) as opened:
             tables = getattr(opened, "quantization", None)
-            return list(tables[min(tables)]) if opened.format == "JPEG" and tables else None
+            # several pictures in one file (MPO), as phones write them, are JPEGs too
+            return list(tables[min(tables)]) if opened.format in ("JPEG", "MPO") and tables else None
     except UnidentifiedImageError:  # a kind that Pillow does not know is no JPEG
         return None
     except OSError as error:
@@ -154,10 +146,7 @@ def write_image(path: str | Path, image: AnyImage, *, quality: int = 95) -> None
         ImageError: unknown ending, an image that the format cannot hold, or a file that cannot be written.
     """
     image = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    try:
-        write_photo(path, Bands(image.shape, image.dtype, iter([image])), quality=quality)
-    except PhotoError as error:
-        raise ImageError(path, error.problem) from error
+    write_photo(path, Bands(image.shape, image.dtype, iter([image])), quality=quality)
 
 
 def to_png(image: AnyImage) -> bytes:

@@ -185,7 +185,7 @@ def _example(
 
 
 def _open_axes(name: str, tensor: Tensor) -> Axes:
-    """Maps are open in batch, height and width, tables in batch and rows; in rows alone, where those of all images follow on."""
+    """Maps are open in batch, height and width, tables in batch and rows, or in rows alone: those of all images."""
     rows = f"{name}_rows"
     return QUERY_AXES.get(name) or {4: {0: "b", 2: "h", 3: "w"}, 3: {0: "b", 1: rows}, 2: {0: rows}}[tensor.ndim]
 

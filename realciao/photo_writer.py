@@ -54,8 +54,8 @@ class Bands(NamedTuple):
         return whole
 
 
-class PhotoError(UserError):
-    """A photo that cannot be written; the message starts with its path."""
+class ImageError(UserError):
+    """An image file that cannot be read or written; the message starts with its path."""
 
     def __init__(self, path: str | Path, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -64,13 +64,13 @@ class PhotoError(UserError):
 
 
 def check_writable(path: Path, size: tuple[int, ...]) -> str:
-    """The format of the name's ending, if it holds an image of this (height, width[, channels]); PhotoError otherwise."""
+    """The format of the name's ending, if it holds an image of this (height, width[, channels]); ImageError otherwise."""
     file_format = FORMAT_OF.get(path.suffix.lower())
     if file_format is None:
-        raise PhotoError(path, f"cannot be written as '{path.suffix}'; known: {', '.join(FORMAT_OF)}")
+        raise ImageError(path, f"cannot be written as '{path.suffix}'; known: {', '.join(FORMAT_OF)}")
     most = _MAX_SIDE.get(file_format)
     if most and max(size[:2]) > most:
-        raise PhotoError(
+        raise ImageError(
             path, f"{file_format} cannot hold this {size[1]}x{size[0]} image (at most {most} a side); give PNG or TIFF"
         )
     if file_format not in ("PNG", "TIFF"):
@@ -82,10 +82,10 @@ def _check_memory(path: Path, size: tuple[int, ...], file_format: str) -> None:
     """Of an image that is written as a whole."""
     row_bytes = size[1] * _kept_channels(size, file_format)
     if file_format == "BMP" and size[0] * (row_bytes + 3) > _MAX_BMP_BYTES:  # rows are filled up to multiples of 4
-        raise PhotoError(path, f"BMP cannot hold this {size[1]}x{size[0]} image (at most 4 GiB); give PNG or TIFF")
+        raise ImageError(path, f"BMP cannot hold this {size[1]}x{size[0]} image (at most 4 GiB); give PNG or TIFF")
     needed, free = 2 * size[0] * row_bytes, psutil.virtual_memory().available  # as an array, and as Pillow's image
     if needed > free:
-        raise PhotoError(
+        raise ImageError(
             path,
             f"{file_format} would need {needed / 2**30:.1f} GiB of memory for this {size[1]}x{size[0]} image, and "
             f"{free / 2**30:.1f} are free; give PNG or TIFF",
@@ -113,7 +113,7 @@ def write_photo(
         subsampling: of JPEG's colours.
 
     Raises:
-        PhotoError: unknown ending, an image that the format cannot hold, or a file that cannot be written.
+        ImageError: unknown ending, an image that the format cannot hold, or a file that cannot be written.
     """
     path = Path(path)
     file_format = check_writable(path, bands.shape)
@@ -135,14 +135,14 @@ def write_photo(
                     _write_with_pillow(file, bands.join(), file_format, options)
             except _CannotHoldError as error:
                 size = f"{bands.shape[1]}x{bands.shape[0]}"
-                raise PhotoError(path, f"{file_format} cannot hold this {size} image ({error})") from error
-    except PhotoError:
+                raise ImageError(path, f"{file_format} cannot hold this {size} image ({error})") from error
+    except ImageError:
         raise
     except UserError as error:
         problem = str(error)
         if not problem.startswith(f"{path}: "):
             raise  # from whoever makes the bands
-        raise PhotoError(path, problem.removeprefix(f"{path}: ")) from error
+        raise ImageError(path, problem.removeprefix(f"{path}: ")) from error
 
 
 def encode_png(file: BinaryIO, bands: Bands, metadata: Metadata = Metadata()) -> None:  # noqa: B008

@@ -97,6 +97,10 @@ def test_tables_are_read_of_jpeg_files_only(tmp_path: Path) -> None:
     Image.new("L", (9, 9)).save(tmp_path / "grey.jpg", quality=60)
     assert len(read_luma_table(tmp_path / "a.jpg") or ()) == 64
     assert len(read_luma_table(tmp_path / "grey.jpg") or ()) == 64
+    Image.new("RGB", (9, 9)).save(
+        tmp_path / "phone.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (9, 9))]
+    )
+    assert len(read_luma_table(tmp_path / "phone.jpg") or ()) == 64
     assert read_luma_table(tmp_path / "a.png") is None
     with pytest.raises(ImageError, match="gone"):
         read_luma_table(tmp_path / "gone.jpg")

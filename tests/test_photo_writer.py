@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import IFDRational
 from realciao.errors import UserError
 from realciao.image import read_photo
 from realciao.metadata import Metadata
-from realciao.photo_writer import Bands, PhotoError, write_photo
+from realciao.photo_writer import Bands, ImageError, write_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (
@@ -227,7 +227,7 @@ def test_a_size_that_a_format_or_memory_cannot_hold_is_refused_before_anything_i
         raise AssertionError("asked for a band")
         yield
 
-    with pytest.raises(PhotoError, match="give PNG or TIFF"):
+    with pytest.raises(ImageError, match="give PNG or TIFF"):
         write_photo(tmp_path / name, Bands((*size, 3), np.dtype(np.uint8), never()))
 
 
