@@ -1,11 +1,13 @@
 """Checkpoints of others become weights files of ours."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from exit_status import exit_status
 
 import realciao
 import realciao.checkpoint
@@ -72,11 +74,7 @@ def test_bad_input_is_one_line_and_status_2(
     assert not (tmp_path / "out.safetensors").exists()
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+run = partial(exit_status, main)
 
 
 OPTIONS = """

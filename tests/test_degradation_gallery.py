@@ -4,11 +4,13 @@ import base64
 import io
 import json
 import re
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exit_status import exit_status
 from PIL import Image
 
 import degradations
@@ -16,11 +18,7 @@ from realciao.commands.degrade import main
 from realciao.degradation_gallery import show
 from realciao.degradation_page import build_page
 
-
-def _run(*args: str | Path) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(arg) for arg in args])
-    return int(done.value.code or 0)
+_run = partial(exit_status, main)
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exit_status import exit_status
 from PIL import Image
 
 import degradations
@@ -17,11 +19,7 @@ from realciao.degradation_advice import compare
 from realciao.degradation_match import Look, look_at_photo, look_at_result
 from realciao.image import ImageError, read_luma_table, read_rgb
 
-
-def _run(*args: str | Path) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(arg) for arg in args])
-    return int(done.value.code or 0)
+_run = partial(exit_status, main)
 
 
 def look(noise: float, drawn: float | None = None) -> Look:

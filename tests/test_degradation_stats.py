@@ -1,10 +1,12 @@
 """Statistics of recipes against closed forms, scikit-image, and what the recipe says."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exit_status import exit_status
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
@@ -23,10 +25,7 @@ steps:
 """
 
 
-def _run(*args: str | Path) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(arg) for arg in args])
-    return int(done.value.code or 0)
+_run = partial(exit_status, main)
 
 
 @pytest.fixture

@@ -1,20 +1,18 @@
 """The degrade command: files in, files out, and one line for everything that is wrong."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exit_status import exit_status
 from PIL import Image
 
 import degradations
 from realciao.commands.degrade import main
 
-
-def _run(*args: str | Path) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(arg) for arg in args])
-    return int(done.value.code or 0)
+_run = partial(exit_status, main)
 
 
 @pytest.fixture

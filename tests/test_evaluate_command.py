@@ -2,10 +2,12 @@
 
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from exit_status import exit_status
 
 from realciao.commands import progress_line
 from realciao.commands.evaluate import main
@@ -21,11 +23,7 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main([str(argument) for argument in arguments])
-    assert isinstance(stop.value.code, int)
-    return stop.value.code
+run = partial(exit_status, main)
 
 
 def test_a_folder_is_scored_and_the_last_lines_name_the_files(folders: Path, capsys: pytest.CaptureFixture[str]):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from exit_status import exit_status
 from PIL import Image
 
 import realciao
@@ -37,10 +38,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def _run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        infer.main([*map(str, arguments), "--device", "cpu"])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+    return exit_status(infer.main, *arguments, "--device", "cpu")
 
 
 def _tree(folder: Path) -> dict[str, bytes]:

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from exit_status import exit_status
 from PIL import Image
 from scipy import ndimage
 
@@ -124,10 +126,7 @@ def test_synthesised_noise_fits_any_size_and_repeats():
 # --extract_noise
 
 
-def _run(*args: str | Path) -> int:
-    with pytest.raises(SystemExit) as done:
-        main([str(arg) for arg in args])
-    return int(done.value.code or 0)
+_run = partial(exit_status, main)
 
 
 @pytest.fixture

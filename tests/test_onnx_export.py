@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from exit_status import exit_status
 from PIL import Image
 
 import realciao.onnx_export
@@ -94,11 +96,7 @@ def make_net(encoder: str, decoder: str) -> Any:
     return net.eval()
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+run = partial(exit_status, main)
 
 
 class Exported(NamedTuple):

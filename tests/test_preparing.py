@@ -2,11 +2,13 @@
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from exit_status import exit_status
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,10 +31,7 @@ from basicsr.utils import FileClient, imfrombytes  # isort: skip
 from basicsr.utils.lmdb_util import make_lmdb_from_imgs  # isort: skip
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
+run = partial(exit_status, main)
 
 
 def photo(seed: int, height: int = 96, width: int = 128) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The picture of the attention: its weights are those that make the result, and its panels what their labels say."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from exit_status import exit_status
 from PIL import Image
 
 from realciao.archs import build_network
@@ -102,11 +104,7 @@ def test_the_picture_shows_the_result_pixel_by_pixel_in_its_last_panel(roi: tupl
     assert picture.shape[1] == 28 + 4 * column
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        show_attention.main([str(argument) for argument in arguments])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+run = partial(exit_status, show_attention.main)
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+from exit_status import exit_status
 from tiny_run import write_options
 
 from realciao.train import main
@@ -13,10 +15,7 @@ from realciao.train import main
 ROOT = Path(__file__).parents[1]
 
 
-def run(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(list(arguments))
-    return int(ended.value.code or 0)
+run = partial(exit_status, main)
 
 
 def test_a_run_and_its_refused_repetition(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
