@@ -132,7 +132,7 @@ class _AsStored(str):
 
     __slots__ = ()
 
-    def encode(self, *_: str) -> bytes:
+    def encode(self, encoding: str = "", errors: str = "") -> bytes:
         return super().encode("latin-1")
 
 

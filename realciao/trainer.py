@@ -92,9 +92,9 @@ class Trainer:
             UserError: a run of this name is there and neither flag is given, the disk will not have it, the memory is too
                 small, another process is lost, or the run goes wrong (Unhealthy).
         """
-        with self._in_one_line(), _held_back() as said_while_claiming:
-            self._claim()
         try:
+            with self._in_one_line(), _held_back() as said_while_claiming:
+                self._claim()
             # the line first: what is logged must go above it
             with self.status_line, self.run.logging(self.accelerator.is_main_process):
                 for record in (
@@ -241,7 +241,7 @@ class Trainer:
             torch.get_device_module(self.accelerator.device).manual_seed(number % 2**63)
 
     def _log(self, stage_run: StageRun, losses: dict[str, Tensor], progress: Progress, end: int) -> None:
-        values = {name: self._reduce(loss, "mean") for name, loss in losses.items()}
+        values = {name: self._mean(loss) for name, loss in losses.items()}
         speed = progress.summary()
         lr = float(stage_run.schedulers[0].get_last_lr()[0])
         memory = memory_gib(self.accelerator.device)
@@ -268,7 +268,9 @@ class Trainer:
         averaged = self.options.val.weights == "ema"
         net = (stage_run.ema.module if averaged else stage_run.raw_g).eval()
         rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
-        done = [{row["val"] for row in self.run.validations() if row["step"] == self.step}]
+        done: list[set[str]] = [set()]
+        if self.accelerator.is_main_process:  # another might read a line that is being written
+            done = [{row["val"] for row in self.run.validations() if row["step"] == self.step}]
         broadcast_object_list(done)
         for name, items in self.val_sets.items():
             if name in done[0]:
@@ -365,9 +367,9 @@ class Trainer:
         number = torch.tensor([self._interruption.number], device=self.accelerator.device)
         return int(cast(Tensor, self.accelerator.gather(number)).max())
 
-    def _reduce(self, value: Tensor, how: str) -> float:
-        """A number that every process has, over all of them."""
-        return float(cast(Tensor, self.accelerator.reduce(value, how)))
+    def _mean(self, value: Tensor) -> float:
+        """Of a number that every process has, over all of them."""
+        return float(cast(Tensor, self.accelerator.reduce(value, "mean")))
 
 
 @contextmanager
