@@ -65,9 +65,7 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
         "query": _export(query, queries, other_queries, ["rgb"]),
     }
     for part, program in programs.items():
-        program.model.metadata_props[HEADER] = json.dumps({"part": part, "spec": plain.spec, **notes})
-        with atomic_path(onnx_path(path, part)) as temporary:
-            program.save(temporary, external_data=False)
+        _write(program, onnx_path(path, part), {"part": part, "spec": plain.spec, **notes})
     return onnx_path(path, "encoder"), onnx_path(path, "query")
 
 
@@ -85,19 +83,20 @@ def export_fixed_onnx(net: nn.Module, path: str | Path, scale: int, **notes: Any
     plain: Any = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
     image, other = ({"input": torch.zeros(b, 3, *size)} for b, size in ((2, (41, 37)), (3, (61, 67))))
     program = _export(_Fixed(plain, scale), image, other, ["output"])
-    header = {"part": "whole", "scale": scale, "spec": plain.spec, **notes}
-    program.model.metadata_props[HEADER] = json.dumps(header)
+    _write(program, onnx_path(path), {"part": "whole", "scale": scale, "spec": plain.spec, **notes})
+    return onnx_path(path)
+
+
+def onnx_path(path: str | Path, part: str = "") -> Path:
+    """Where `export_onnx` writes "encoder" or "query", and, without a part, `export_fixed_onnx` its one file."""
     path = Path(path)
-    path = path.with_name(f"{path.name.removesuffix('.onnx')}.onnx")
+    return path.with_name(f"{path.name.removesuffix('.onnx')}{part and f'_{part}'}.onnx")
+
+
+def _write(program: Any, path: Path, header: dict[str, Any]) -> None:
+    program.model.metadata_props[HEADER] = json.dumps(header)
     with atomic_path(path) as temporary:
         program.save(temporary, external_data=False)
-    return path
-
-
-def onnx_path(path: str | Path, part: str) -> Path:
-    """Where `export_onnx` writes "encoder" or "query"."""
-    path = Path(path)
-    return path.with_name(f"{path.name.removesuffix('.onnx')}_{part}.onnx")
 
 
 def check_packages() -> None:

@@ -248,3 +248,4 @@ def test_a_network_whose_graph_depends_on_the_size_is_refused(
 
 def test_the_files_are_named_beside_each_other() -> None:
     assert onnx_path("a.b/net", "query") == onnx_path("a.b/net.onnx", "query") == Path("a.b/net_query.onnx")
+    assert onnx_path("a.b/net") == onnx_path("a.b/net.onnx") == Path("a.b/net.onnx")

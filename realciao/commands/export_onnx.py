@@ -32,9 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.inference import find_weights
     from realciao.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
 
-    parts = [onnx_path(args.output, part) for part in ("encoder", "query")]
-    whole = args.output.with_name(f"{args.output.name.removesuffix('.onnx')}.onnx")
-    for path in [whole] if args.scale else parts:
+    for path in [onnx_path(args.output, part) for part in ([""] if args.scale else ["encoder", "query"])]:
         if path.exists() and not args.overwrite:
             raise UserError(f"{path}: is there already; --overwrite replaces it")
     check_packages()
@@ -42,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     header = read_header(weights)
     notes = {key: header[key] for key in header.keys() - {"format", "spec"}}
     net = load_weights(weights)
-    one = args.scale and export_fixed_onnx(net, args.output, args.scale, **notes)
-    for path in [one] if one else export_onnx(net, args.output, **notes):
+    whole = args.scale and export_fixed_onnx(net, args.output, args.scale, **notes)
+    for path in [whole] if whole else export_onnx(net, args.output, **notes):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0

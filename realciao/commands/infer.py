@@ -130,16 +130,17 @@ def result_name(source: Path, suffix: str, ext: str) -> str:
 def _share(jobs: Sequence[Job], device: str) -> tuple[Sequence[Job], str]:
     """Of several processes (`accelerate launch`), each takes its share, on a device of its own."""
     try:
-        rank, processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        defaults = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+        rank, processes, local_rank = (int(os.environ.get(name, default)) for name, default in defaults.items())
     except ValueError as error:
-        raise UserError(f"RANK and WORLD_SIZE: {error}") from None
+        raise UserError(f"RANK, WORLD_SIZE or LOCAL_RANK: {error}") from None
     if not 0 <= rank < processes:
         raise UserError(f"RANK {rank} is not below WORLD_SIZE {processes}")
     if processes > 1 and device in ("auto", "cuda"):
         import torch
 
         if torch.cuda.is_available():
-            device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+            device = f"cuda:{local_rank % torch.cuda.device_count()}"
     return jobs[rank::processes], device
 
 
