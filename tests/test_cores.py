@@ -46,7 +46,8 @@ def test_with_gradients_the_caller_does_it_all() -> None:
     results = map_on_cores(lambda item: names.append(threading.current_thread().name) or weight * item, range(4), CPU)
     assert set(names) == {threading.current_thread().name}
     torch.stack(results).sum().backward()
-    assert weight.grad is not None and torch.equal(weight.grad, torch.full((3,), 6.0))
+    assert weight.grad is not None
+    assert torch.equal(weight.grad, torch.full((3,), 6.0))
 
 
 def test_a_counter_of_operations_misses_none() -> None:
