@@ -38,6 +38,8 @@ class UpscaleTab {
 
   /** A new photo. */
   open() {
+    this.looking?.cancel();
+    this.looking = null;
     this.panel.showPhoto();
     $("denoise-field").hidden = !about.dial;
     this.speed = null;
