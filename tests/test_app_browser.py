@@ -246,10 +246,11 @@ def test_what_cannot_be_is_said_in_words(app: App, browser: Browser, tmp_path: P
 
 
 def test_two_at_once_get_each_their_own(app: App, browser: Browser, weights: list[str], tmp_path: Path) -> None:
-    files = [make_photo(tmp_path, name) for name in ("one.png", "three.png")]
+    files = [make_photo(tmp_path, name) for name in ("one.png", "three.jpg")]  # JPEG: its quality is asked for
     with opened(browser, app) as first, opened(browser, app, 390, 844) as second:
         for page, file in zip((first, second), files, strict=True):
             give(page, file)
+        expect(second.locator("#quality")).to_be_visible()
         for page in (first, second):
             page.click("#upscale-form .go")
         made = []
@@ -278,6 +279,7 @@ def test_a_full_queue_is_said_and_a_page_that_was_given_up_begins_anew(
         statuses = [app.ask("/gradio_api/queue/join", "POST", body, **kind)[0] for body in bodies]
         assert statuses[0] == 200  # one at work, eight that wait, and what takes its time to begin
         assert statuses[-1] == 503
+        page.fill("#scale", "3")
         page.click("#upscale-form .go")
         expect(page.locator("#upscale-form .trouble")).to_have_text(
             "Too many are waiting already; try again in a minute."
