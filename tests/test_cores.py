@@ -4,6 +4,7 @@ import threading
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from realciao.archs.cores import map_on_cores
 
@@ -45,7 +46,15 @@ def test_with_gradients_the_caller_does_it_all() -> None:
     results = map_on_cores(lambda item: names.append(threading.current_thread().name) or weight * item, range(4), CPU)
     assert set(names) == {threading.current_thread().name}
     torch.stack(results).sum().backward()
+    assert weight.grad is not None
     assert torch.equal(weight.grad, torch.full((3,), 6.0))
+
+
+def test_a_counter_of_operations_misses_none() -> None:
+    a = torch.ones(8, 8)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        map_on_cores(lambda _: a @ a, range(4), CPU)
+    assert counter.get_total_flops() == 4 * 2 * 8**3
 
 
 def test_an_error_reaches_the_caller_and_the_threads_are_given_back() -> None:

@@ -6,6 +6,7 @@ from itertools import repeat
 from typing import TypeVar
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,7 +18,8 @@ def map_on_cores(function: Callable[[Item], Result], items: Iterable[Item], devi
     Sharing out operations of a tenth of a millisecond costs threads more time than it saves them.
     """
     threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or torch.is_grad_enabled() or torch.compiler.is_compiling():
+    watched = torch.is_grad_enabled() or torch.compiler.is_compiling() or _get_current_dispatch_mode_stack()
+    if device.type != "cpu" or threads == 1 or watched:  # what watches operations does so in its own thread alone
         return [function(item) for item in items]
     torch.set_num_threads(1)  # of each operation; read by the new threads
     try:
