@@ -306,7 +306,12 @@ def find_weights(weights: str | Path) -> Path:
     path = Path(__file__).parent / "weights" / f"{weights}.safetensors" if shipped else Path(weights)
     if path.is_file():
         return path
-    problem = f"weights '{weights}' do not come with this version" if shipped else f"{path}: no such weights file"
+    names = " and ".join(f"'{name}'" for name in SHIPPED_WEIGHTS)
+    problem = (
+        f"weights '{weights}' do not come with this version"
+        if shipped
+        else f"{path}: no such weights file; those that come with it are called {names}"
+    )
     raise UserError(
         f"{problem}; to make some, train with `python realciao/train.py -opt options/quickstart.yml` "
         "and give the .safetensors file that its last lines name"

@@ -38,6 +38,9 @@ PATIENCE_S = 120
 expect.set_options(timeout=1000 * PATIENCE_S)
 
 
+SESSION = "import('./app/server.js').then((server) => server.about.session)"
+
+
 class App:
     """A server of its own, with a temporary folder of its own, that can be killed and started again on the same port."""
 
@@ -229,7 +232,7 @@ def test_what_cannot_be_is_said_in_words(app: App, browser: Browser, tmp_path: P
     with opened(browser, app) as page:
         toast = page.locator("#toast")
         page.set_input_files("#file", tmp_path / "bad.png")
-        expect(toast).to_have_text("Bad.png is no PNG, JPEG, WebP, TIFF or BMP image, or a broken one")
+        expect(toast).to_have_text("The file bad.png is no PNG, JPEG, WebP, TIFF or BMP image, or a broken one.")
         page.set_input_files("#file", tmp_path / "long.png")
         expect(toast).to_contain_text("larger than 3 MB")
         page.set_input_files("#file", tmp_path / "large.png")
@@ -243,10 +246,11 @@ def test_what_cannot_be_is_said_in_words(app: App, browser: Browser, tmp_path: P
 
 
 def test_two_at_once_get_each_their_own(app: App, browser: Browser, weights: list[str], tmp_path: Path) -> None:
-    files = [make_photo(tmp_path, name) for name in ("one.png", "three.png")]
+    files = [make_photo(tmp_path, name) for name in ("one.png", "three.jpg")]  # JPEG: its quality is asked for
     with opened(browser, app) as first, opened(browser, app, 390, 844) as second:
         for page, file in zip((first, second), files, strict=True):
             give(page, file)
+        expect(second.locator("#quality")).to_be_visible()
         for page in (first, second):
             page.click("#upscale-form .go")
         made = []
@@ -260,9 +264,41 @@ def test_two_at_once_get_each_their_own(app: App, browser: Browser, weights: lis
     app.wait_until_empty()  # both have gone, and so must what they sent
 
 
+def test_a_full_queue_is_said_and_a_page_that_was_given_up_begins_anew(
+    app: App, browser: Browser, tmp_path: Path
+) -> None:
+    small, large = make_photo(tmp_path, "a.png", (20, 20)), make_photo(tmp_path, "large.png", (300, 300))
+    other = json.loads(app.ask("/session", "POST")[1])["session"]
+    assert app.ask(f"/session/{other}/photo?name=large.png", "POST", large.read_bytes())[0] == 200
+    with opened(browser, app) as page:
+        give(page, small)
+        upscale(page)
+        wish = {"fn_index": 1, "data": [other, {"scale": 20}], "simple_format": True}
+        kind = {"content-type": "application/json"}
+        bodies = [json.dumps({**wish, "session_hash": f"other{number}"}).encode() for number in range(12)]
+        join = lambda body: app.ask("/gradio_api/queue/join", "POST", body, **kind)[0]  # noqa: E731
+        statuses = [join(body) for body in bodies]
+        assert statuses[0] == 200  # one at work, eight that wait, and what takes its time to begin
+        assert statuses[-1] == 503
+        page.fill("#scale", "3")
+        page.click("#upscale-form .go")
+        expect(page.locator("#upscale-form .trouble")).to_have_text(
+            "Too many are waiting already; try again in a minute."
+        )
+        app.ask(f"/session/{other}/end", "POST")
+        while join(bodies[0]) == 503:  # what waits ends one after the other
+            time.sleep(0.1)
+        upscale(page)
+        app.ask(f"/session/{page.evaluate(SESSION)}/end", "POST")  # as after a long sleep
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+        expect(page.locator("#upscale-form .download")).to_be_hidden()
+        upscale(page)
+        assert download(page).startswith(b"\x89PNG")
+
+
 def test_degrade_and_take_the_plan(app: App, browser: Browser, tmp_path: Path) -> None:
     with opened(browser, app) as page:
-        give(page, make_photo(tmp_path, "a.png"))
+        give(page, make_photo(tmp_path, "it's a.png"))
         page.click("#tab-degrade")
         page.select_option("#recipe", "bsrgan")
         page.fill("#seed", "5")
@@ -272,7 +308,9 @@ def test_degrade_and_take_the_plan(app: App, browser: Browser, tmp_path: Path) -
         assert plan["recipe"] == "bsrgan"
         target = plan["target"] is not None
         expect(page.locator("#steps li")).to_have_count(1 + target + len(plan["steps"]))
-        expect(page.locator("#replay")).to_contain_text("--replay a_plan.json")
+        expect(page.locator("#replay")).to_contain_text(
+            r"-i 'it'\''s a.png' -o degraded --replay 'it'\''s a_plan.json'"
+        )
         assert download(page, "#get-degraded").startswith(b"\x89PNG")
 
 
@@ -330,12 +368,14 @@ def test_no_file_of_the_machine_can_be_read(app: App, tmp_path: Path) -> None:
         ("GET", "/docs"),
     ):
         assert app.ask(path, method)[0] == 404
-    wish = {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-    for data in ([session, wish], ["/etc/passwd", {"scale": 2}], [session, {"scale": 2, "ext": "/../../x"}]):
+    files = [{"path": path, "meta": {"_type": "gradio.FileData"}} for path in ("/etc/passwd", "http://example.org/x")]
+    wishes = [[session, file] for file in files] + [[file, {"scale": 2}] for file in files]  # fetched, it would be seen
+    for data in (*wishes, ["/etc/passwd", {"scale": 2}], [session, {"scale": 2, "ext": "/../../x"}]):
         body = json.dumps({"fn_index": 1, "data": data, "session_hash": "x", "simple_format": True}).encode()
         assert app.ask("/gradio_api/queue/join", "POST", body, **{"content-type": "application/json"})[0] == 200
         answer = app.ask("/gradio_api/queue/data?session_hash=x")[1]
         assert b'"error":' in answer
+        assert b"resolve" not in answer
         assert b"root:" not in answer
     assert app.ask("/", host="evil.example")[0] == 403
     app.ask(f"/session/{session}/end", "POST")

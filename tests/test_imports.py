@@ -101,7 +101,7 @@ LAYERS = {
 }
 
 LIBRARIES = {
-    "gradio": ("realciao.app.server",),
+    "gradio": ("realciao.app.gradio_queue",),
     "starlette": ("realciao.app.routes",),
     "basicsr": (
         "realciao.registry",

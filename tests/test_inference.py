@@ -455,6 +455,7 @@ def test_missing_weights_are_one_line_that_says_how_to_make_some(tmp_path: Path)
         find_weights(tmp_path / "net.safetensors")
     assert str(tmp_path / "net.safetensors") in str(caught.value)
     assert "realciao/train.py -opt options/quickstart.yml" in str(caught.value)
+    assert "'real' and 'classical'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

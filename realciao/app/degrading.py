@@ -11,10 +11,10 @@ from PIL import Image
 
 from degradations import apply
 from degradations.pipeline import recipe_names
-from realciao.app.limits import DEGRADE_PIXELS, Limits
+from realciao.app.limits import DEGRADE_PIXELS
 from realciao.app.sessions import Session, Sessions
 from realciao.app.views import to_png
-from realciao.app.work import Message, Report, run
+from realciao.app.work import Message, Report
 from realciao.degradation_gallery import Pixels, show
 from realciao.degradation_plans import drawn_plans, load_pipeline, user_error
 from realciao.errors import UserError
@@ -30,15 +30,13 @@ _MAX_SEED = 2**53 - 1
 class Degrading:
     """What the page may ask of the degradations."""
 
-    def __init__(self, sessions: Sessions, limits: Limits) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
-        self.limits = limits
 
     def degrade(self, key: str, pipeline: str, scale: float, seed: int) -> Iterator[dict]:
-        """Draws a plan and carries it out; yields messages, see `work.run`."""
+        """Draws a plan and carries it out; yields messages, see `Sessions.work`."""
 
-        def work(report: Report) -> Message:
-            session = self.sessions.get(key)
+        def work(session: Session, report: Report) -> Message:
             given = session.photo()
             height, width = given.image.shape[:2]
             if height * width > DEGRADE_PIXELS:
@@ -63,21 +61,13 @@ class Degrading:
             return {
                 "panels": panels,
                 "psnr_db": exhibit.psnr_db,
-                "recipe": plan["recipe"],
-                "size": plan["size"],
                 "lr_size": plan["lr_size"],
-                "look": [(exhibit.box[0] + exhibit.box[2]) / 2, (exhibit.box[1] + exhibit.box[3]) / 2],
                 "photo": session.keep(image_to_png(lq), "image/png", f"{stem}_degraded.png"),
                 "plan": session.keep(text.encode(), "application/json", f"{stem}_plan.json"),
                 "plan_name": f"{stem}_plan.json",
             }
 
-        try:
-            session = self.sessions.get(key)
-        except UserError as error:
-            yield {"error": str(error), "gone": True}
-            return
-        yield from run(work, self.limits.minutes, session.ended)
+        yield from self.sessions.work(key, work)
 
 
 def _plans(pipeline: Any, scale: Any, seed: Any) -> Any:

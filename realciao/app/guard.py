@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 OPEN = ("/", "/session")
 ALLOWED = ("/gradio_api/queue/join", "/gradio_api/queue/data")
@@ -16,11 +16,12 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-MAX_JSON_BYTES = 100_000
+MAX_JSON_BYTES = 4_000
+"""Of a request for work; Gradio reads it whole."""
 
 
 class Guard:
-    """ASGI: answers 404, 403 or 413 itself, or lets a request through and adds HEADERS to what comes back.
+    """ASGI: answers 403, 404, 411 or 413 itself, or lets a request through and adds HEADERS to what comes back.
 
     Args:
         app: behind it.
@@ -58,14 +59,25 @@ class Guard:
     def _refusal(self, scope: dict[str, Any]) -> int | None:
         path, headers = scope["path"], {name.lower(): value for name, value in scope["headers"]}
         host = headers.get(b"host", b"").decode("latin-1")
-        if self.hosts is not None and (urlsplit(f"//{host}").hostname or "") not in self.hosts:
+        if self.hosts is not None and _parts(f"//{host}").hostname not in self.hosts:
             return 403
         if path not in (*OPEN, *ALLOWED) and not path.startswith(OWN):
             return 404
         origin = headers.get(b"origin")
-        if scope["method"] != "GET" and origin is not None and urlsplit(origin.decode("latin-1")).netloc != host:
+        if scope["method"] != "GET" and origin is not None and _parts(origin.decode("latin-1")).netloc != host:
             return 403
-        length = headers.get(b"content-length", b"0")
-        if path in ALLOWED and (not length.isdigit() or int(length) > MAX_JSON_BYTES):
-            return 413
+        if path in ALLOWED and scope["method"] != "GET":
+            length = headers.get(b"content-length", b"")
+            if not length.isdigit():  # in chunks it could be endless
+                return 411
+            if int(length) > MAX_JSON_BYTES:
+                return 413
         return None
+
+
+def _parts(address: str) -> SplitResult:
+    """All of them empty where it is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return SplitResult("", "", "", "", "")

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from realciao.errors import UserError
-from realciao.sizes import Size
+from realciao.sizes import Size, count_pixels
 
 PREVIEW_PIXELS = 6_000_000
 """Of the part that is looked at: more than most screens show."""
@@ -31,7 +31,7 @@ class Limits(NamedTuple):
 
     def check_result(self, size: Size) -> None:
         """Raises a UserError where a result of (height, width) is too large."""
-        pixels = size[0] * size[1]
+        pixels = count_pixels(*size)
         if pixels > self.output_mp * 1e6:
             raise UserError(
                 f"a result of {size[1]} x {size[0]} has {pixels / 1e6:.3g} megapixels; this server makes up to "

@@ -1,12 +1,11 @@
 """A photo that was sent: decoded once, and kept on the disk as it is."""
 
-import contextlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
 from realciao.app.limits import Limits
-from realciao.app.sessions import Given, Session
+from realciao.app.sessions import Given, Session, mapped_beside
 from realciao.app.views import View, show_part
 from realciao.crops import busiest
 from realciao.errors import UserError
@@ -18,7 +17,7 @@ _LOOK_PX = 512
 
 
 def clean_name(name: str) -> str:
-    """A file's name without folders, and without signs that mean something to a shell, a terminal or a header."""
+    """A file's name without folders, and without signs that no system takes in a name, or that a terminal or a header obeys."""
     name = PureWindowsPath(PurePosixPath(name).name).name
     return "".join(c for c in name if c.isprintable() and c not in '"<>|?*:\\/')[-120:].strip() or "photo"
 
@@ -36,13 +35,9 @@ def take(session: Session, path: Path, name: str, limits: Limits) -> Given:
             f"more than {int(limits.input_mp * 1e6)} pixels",
             f"more than {limits.input_mp:g} megapixels, the most on this server",
         )
-        raise UserError(f"{name} {problem}") from error
-    given = Given(name, path, map_to_disk(photo.image, path.with_suffix(".npy")), photo.metadata, photo.warnings)
-    before, session.given, session.made = session.given, given, None
-    if before is not None:
-        for old in (before.path, before.path.with_suffix(".npy")):
-            with contextlib.suppress(OSError):
-                old.unlink()
+        raise UserError(f"the file {name} {problem}") from error
+    given = Given(name, path, map_to_disk(photo.image, mapped_beside(path)), photo.metadata, photo.warnings)
+    session.take_photo(given)
     return given
 
 

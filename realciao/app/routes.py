@@ -1,6 +1,6 @@
 """What the page fetches and sends beside its work: itself, photos, parts of them, and results."""
 
-import contextlib
+import asyncio
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from realciao.app.limits import Limits
 from realciao.app.photos import clean_name, look_at, take
-from realciao.app.sessions import Session, SessionGoneError, Sessions
+from realciao.app.sessions import Session, SessionGoneError, Sessions, remove
 from realciao.app.views import View, show_part, to_png
 from realciao.errors import UserError
 
@@ -26,6 +26,8 @@ _KINDS = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
+_AT_ONCE = 4
+"""Photos that are decoded, or parts that are drawn: each takes memory, and a core."""
 
 
 class Routes:
@@ -42,6 +44,7 @@ class Routes:
         self.sessions = sessions
         self.limits = limits
         self.about = about
+        self.heavy = asyncio.Semaphore(_AT_ONCE)
         # read now: no request ever becomes the name of a file
         files = [*sorted(PAGE.iterdir()), sample]
         self.files = {file.name: (file.read_bytes(), _KINDS[file.suffix]) for file in files if file.suffix in _KINDS}
@@ -94,13 +97,18 @@ class Routes:
         path = session.folder / f"photo-{secrets.token_hex(4)}"
         try:
             await self._receive(request, path, name)
-            given = await run_in_threadpool(take, session, path, name, self.limits)
-        except BaseException:
-            for left in (path, path.with_suffix(".npy")):
-                with contextlib.suppress(OSError):
-                    left.unlink()
+            async with self.heavy:
+                given = await run_in_threadpool(take, session, path, name, self.limits)
+        except BaseException as error:
+            remove(path)
+            if session.ended.is_set() and isinstance(error, Exception):  # and the folder with it
+                raise SessionGoneError from error
             raise
-        look = await run_in_threadpool(look_at, given.image)
+        if session.ended.is_set():  # what came meanwhile must not outlive its owner
+            session.clear()
+            raise SessionGoneError
+        async with self.heavy:
+            look = await run_in_threadpool(look_at, given.image)
         size = list(given.image.shape[:2])
         return JSONResponse({"name": name, "size": size, "look": look, "warnings": given.warnings})
 
@@ -114,12 +122,9 @@ class Routes:
         except (KeyError, ValueError, IndexError):
             raise UserError("there is nothing to see there") from None
         given = session.photo()
-        image = given.image
-        if ask.get("of") == "result":
-            if session.made is None:
-                raise UserError("there is no result yet")
-            image = session.made.image
-        data = await run_in_threadpool(lambda: to_png(show_part(image, view), given.metadata.icc))
+        image = session.result().image if ask.get("of") == "result" else given.image
+        async with self.heavy:
+            data = await run_in_threadpool(lambda: to_png(show_part(image, view), given.metadata.icc))
         return Response(data, media_type="image/png", headers={"Cache-Control": "no-store"})
 
     async def picture(self, request: Request) -> Response:
@@ -130,9 +135,7 @@ class Routes:
         return Response(found.data, media_type=found.kind, headers=headers)
 
     async def result(self, request: Request) -> Response:
-        made = self._session(request).made
-        if made is None:
-            raise UserError("there is no result yet")
+        made = self._session(request).result()
         return FileResponse(made.path, filename=made.name, headers={"Cache-Control": "no-store"})
 
     def _session(self, request: Request) -> Session:
@@ -140,7 +143,7 @@ class Routes:
 
     async def _receive(self, request: Request, path: Path, name: str) -> None:
         most, got = int(self.limits.upload_mb * 1e6), 0
-        too_large = UserError(f"{name} is larger than {self.limits.upload_mb:g} MB, the most on this server")
+        too_large = UserError(f"the file {name} is larger than {self.limits.upload_mb:g} MB, the most on this server")
         if int(request.headers.get("content-length", 0)) > most:
             raise too_large
         try:
@@ -151,7 +154,7 @@ class Routes:
                         raise too_large
                     file.write(chunk)
         except ClientDisconnect:
-            raise UserError(f"{name} did not arrive whole") from None
+            raise UserError(f"the file {name} did not arrive whole") from None
 
 
 def _in_words(handler: Callable[[Request], Any]) -> Callable[[Request], Any]:

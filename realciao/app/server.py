@@ -1,4 +1,4 @@
-"""The app as a server: own routes, and Gradio's queue for what takes long."""
+"""The app as a server: own routes, and a queue for what takes long."""
 
 import os
 import signal
@@ -19,7 +19,6 @@ from realciao.app.sessions import Sessions
 from realciao.app.upscaling import Upscalers, Upscaling
 
 JANITOR_S = 20
-POLL_S = 0.05
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -49,23 +48,15 @@ def serve(upscalers: Upscalers, limits: Limits, listening: socket.socket, host: 
 
 def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path, host: str) -> Any:
     """The ASGI application."""
+    # Gradio reads these when it is imported
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "gradio")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    import gradio
-    from fastapi import FastAPI
-    from gradio.events import api
-
+    from realciao.app.gradio_queue import queued_app
     from realciao.app.routes import Routes
 
-    upscaling, degrading = Upscaling(sessions, upscalers, limits), Degrading(sessions, limits)
+    upscaling, degrading = Upscaling(sessions, upscalers, limits), Degrading(sessions)
     work = [upscaling.preview, upscaling.upscale, degrading.degrade]
-    with gradio.Blocks(analytics_enabled=False) as blocks:
-        for method in work:
-            api(method, api_name=method.__name__, concurrency_limit=1, concurrency_id="machine")
-    blocks.queue(max_size=limits.queue)
-    # it looks for work a thousand times a second, which is 6 % of a core while nobody asks for anything
-    blocks._queue.sleep_when_free = blocks._queue.progress_update_sleep_when_free = POLL_S
     about = {
         "work": {method.__name__: number for number, method in enumerate(work)},
         "limits": limits._asdict(),
@@ -75,9 +66,8 @@ def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path
         "device": upscalers.device,
     }
     sample = Path(find_spec("skimage").origin).parent / "data" / "chelsea.png"  # type: ignore[union-attr, arg-type]
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.router.routes.extend(Routes(sessions, limits, about, sample).all())
-    app = gradio.mount_gradio_app(app, blocks, path="/", footer_links=[], run_history=False, ssr_mode=False)
+    routes = Routes(sessions, limits, about, sample).all()
+    app = queued_app(work, limits.queue, routes)
     return Guard(app, _LOOPBACK if host in _LOOPBACK else None)
 
 

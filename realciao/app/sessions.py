@@ -1,19 +1,24 @@
 """Who has the page open, and what they gave: each in a folder of their own, which goes when they go."""
 
+import contextlib
 import secrets
 import shutil
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from realciao.app.limits import Limits
+from realciao.app.work import Message, Report, run
 from realciao.errors import UserError
 from realciao.metadata import Metadata
 from realciao.pixels import AnyImage
 
 MAX_PICTURES = 64
+MAX_PICTURE_BYTES = 64_000_000
+"""In memory, of one page; the last picture is kept even if it alone is larger."""
 
 
 class SessionGoneError(UserError):
@@ -67,16 +72,38 @@ class Session:
 
     def photo(self) -> Given:
         """What was given last. Raises UserError before anything was."""
-        if self.given is None:
+        given = self.given
+        if given is None:
             raise UserError("there is no photo yet")
-        return self.given
+        return given
+
+    def result(self) -> Made:
+        """What was made of it last. Raises UserError before anything was."""
+        made = self.made
+        if made is None:
+            raise UserError("there is no result yet")
+        return made
+
+    def take_photo(self, given: Given) -> None:
+        """In place of the one before, whose files go, and those of its result."""
+        with self._lock:
+            before = [self.given, self.made]
+            self.given, self.made = given, None
+        remove(*(old.path for old in before if old is not None))
+
+    def take_result(self, made: Made) -> None:
+        """In place of the one before, whose files go."""
+        with self._lock:
+            before, self.made = self.made, made
+        if before is not None:
+            remove(before.path)
 
     def keep(self, data: bytes, kind: str, name: str = "") -> str:
-        """Keeps a picture among the last MAX_PICTURES; returns the key to fetch it by."""
+        """Keeps a picture among the last ones; returns the key to fetch it by."""
         key = secrets.token_hex(8)
         with self._lock:
             self._pictures[key] = Picture(name, kind, data)
-            while len(self._pictures) > MAX_PICTURES:
+            while len(self._pictures) > MAX_PICTURES or (len(self._pictures) > 1 and self._held() > MAX_PICTURE_BYTES):
                 self._pictures.popitem(last=False)
         return key
 
@@ -87,12 +114,31 @@ class Session:
                 raise SessionGoneError
             return self._pictures[key]
 
+    def _held(self) -> int:
+        return sum(len(picture.data) for picture in self._pictures.values())
+
     def clear(self) -> None:
         """Removes everything that was given or made."""
         with self._lock:
             self.given = self.made = None
             self._pictures.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def remove(*paths: Path) -> None:
+    """Photos or results, and what of them is mapped into memory, where it is there."""
+    for path in paths:
+        for file in (path, mapped_beside(path)):
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def mapped_beside(path: Path) -> Path:
+    """Where the pixels of a photo or result lie, to be mapped into memory.
+
+    Never the place of others before: a mapped file that becomes shorter ends the process of who reads it.
+    """
+    return path.with_suffix(".npy")
 
 
 class Sessions:
@@ -132,6 +178,16 @@ class Sessions:
         session.seen = time.monotonic()
         return session
 
+    def work(self, key: str, do: Callable[[Session, Report], Message]) -> Iterator[Message]:
+        """Does something for an open page; yields messages, see `work.run`; none of them names a path of this machine."""
+        try:
+            session = self.get(key)
+        except SessionGoneError as error:
+            yield {"error": str(error), "gone": True}
+            return
+        for message in run(lambda report: do(session, report), self.limits.minutes, session.ended):
+            yield _without_paths(message, session)
+
     def end(self, key: str) -> None:
         """Removes one and all it holds; work of its that is going on stops at its next step."""
         with self._lock:
@@ -147,3 +203,14 @@ class Sessions:
             silent = [key for key, session in self._open.items() if session.seen < oldest]
         for key in silent:
             self.end(key)
+
+
+def _without_paths(message: Message, session: Session) -> Message:
+    """A path of this machine means nothing to who reads this, and is none of their business."""
+    text = message.get("error")
+    if text and session.given is not None:
+        text = text.replace(str(session.given.path), "the photo")
+    if text:
+        text = text.replace(f"{session.folder}{Path('/')}", "").replace(str(session.folder), "the server's folder")
+        return {**message, "error": text}
+    return message

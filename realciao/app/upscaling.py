@@ -1,17 +1,18 @@
 """The work of the first tab: the part that is looked at, and the whole photo."""
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
 
 from realciao.app.limits import PREVIEW_PIXELS, Limits
 from realciao.app.photos import map_to_disk
-from realciao.app.sessions import Given, Made, Session, Sessions
+from realciao.app.sessions import Given, Made, Session, Sessions, mapped_beside, remove
 from realciao.app.views import to_bytes, to_png
-from realciao.app.work import Message, Report, Stopped, run
+from realciao.app.work import Message, Report, Stopped
 from realciao.errors import UserError
 from realciao.image import read_image
 from realciao.inference import Upscaler
@@ -57,7 +58,7 @@ class Upscalers:
 
 
 class Upscaling:
-    """What the page may ask of the network; each method yields messages, see `work.run`.
+    """What the page may ask of the network; each method yields messages, see `Sessions.work`.
 
     Its `wish` is {"scale": s} or {"size": [height, width]}, with "denoise" (0 to 1), "ext" ("auto", "png", ...) and "quality".
     """
@@ -70,11 +71,10 @@ class Upscaling:
     def preview(self, key: str, wish: dict, box: list) -> Iterator[dict]:
         """Only what becomes of the pixels of the photo under `box`, (y0, x0, y1, x1) of the result."""
 
-        def work(report: Report) -> Message:
-            session = self.sessions.get(key)
+        def work(session: Session, report: Report) -> Message:
             given = session.photo()
             size = self._size(wish, given)
-            if len(box) != 4:
+            if not isinstance(box, list) or len(box) != 4:
                 raise UserError("there is nothing to see there")
             rows, columns = (_cover(box[i], box[i + 2], given.image.shape[i], size[i]) for i in (0, 1))
             top, bottom = owned_outputs(rows[0], rows[1], given.image.shape[0], size[0])
@@ -96,17 +96,16 @@ class Upscaling:
                 "seconds": seconds,
             }
 
-        yield from self._run(key, work)
+        yield from self.sessions.work(key, work)
 
     def upscale(self, key: str, wish: dict) -> Iterator[dict]:
         """The whole, into the file that is then to be fetched."""
 
-        def work(report: Report) -> Message:
-            session = self.sessions.get(key)
+        def work(session: Session, report: Report) -> Message:
             given = session.photo()
             size = self._size(wish, given)
             name = _result_name(given, size, wish)
-            target = session.folder / f"result{PurePath(name).suffix}"
+            target = session.folder / f"result-{secrets.token_hex(4)}{PurePath(name).suffix}"
             task = Task(SizeRequest(size=size), quality=_quality(wish))
             began = time.monotonic()
             try:
@@ -117,32 +116,25 @@ class Upscaling:
                     task,
                     lambda done, wanted: report(_WRITING * done / wanted),
                 )
-                seen = map_to_disk(to_bytes(read_image(target)), session.folder / "result.npy")
+                seen = map_to_disk(to_bytes(read_image(target)), mapped_beside(target))
                 if session.ended.is_set():
                     raise Stopped
             except BaseException:
+                remove(target)
                 if session.ended.is_set():  # what was being written must not outlive its owner
                     session.clear()
                 raise
-            session.made = Made(name, target, seen)
+            size_bytes = target.stat().st_size
+            session.take_result(Made(name, target, seen))
             return {
                 "name": name,
                 "size": list(done.output_size),
-                "bytes": target.stat().st_size,
+                "bytes": size_bytes,
                 "seconds": time.monotonic() - began,
                 "warnings": list(done.warnings),
             }
 
-        yield from self._run(key, work)
-
-    def _run(self, key: str, work: Any) -> Iterator[Message]:
-        try:
-            session = self.sessions.get(key)
-        except UserError as error:
-            yield {"error": str(error), "gone": True}
-            return
-        for message in run(work, self.limits.minutes, session.ended):
-            yield _without_paths(message, session)
+        yield from self.sessions.work(key, work)
 
     def _size(self, wish: Mapping[str, Any], given: Given) -> Size:
         try:
@@ -151,7 +143,7 @@ class Upscaling:
                 request = SizeRequest(size=(int(height), int(width)))
             else:
                 request = SizeRequest(scale=float(wish["scale"]))
-        except (TypeError, ValueError, KeyError, OverflowError):
+        except (AttributeError, TypeError, ValueError, KeyError, OverflowError):
             raise UserError("that is neither a scale nor a size") from None
         size = request.resolve((given.image.shape[0], given.image.shape[1]))
         self.limits.check_result(size)
@@ -189,14 +181,3 @@ def _result_name(given: Given, size: Size, wish: Mapping[str, Any]) -> str:
             raise UserError(f"no photo is written as '{ext}'")
         ending = ".png"
     return f"{name.stem}_{size[1]}x{size[0]}{ending}"
-
-
-def _without_paths(message: Message, session: Session) -> Message:
-    """A path of this machine means nothing to who reads this, and is none of their business."""
-    text = message.get("error")
-    if text and session.given is not None:
-        text = text.replace(str(session.given.path), session.given.name)
-    if text:
-        text = text.replace(f"{session.folder}{Path('/')}", "").replace(str(session.folder), "the server's folder")
-        return {**message, "error": text}
-    return message

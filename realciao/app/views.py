@@ -11,6 +11,8 @@ from realciao.pixels import AnyImage, from_float, to_float
 from realciao.sizes import Roi, Size
 
 MAX_VIEW_PIXELS = 16_000_000
+MAX_VIEW_SIDE = 16_384
+"""Of what is shown; narrower and longer, it would take a minute to make."""
 _REACH_PX = 4
 """Pixels of the photo that bicubic interpolation reads on either side, in upscaling, and some."""
 
@@ -29,7 +31,8 @@ class View(NamedTuple):
         """Itself; raises UserError where it shows nothing, or too much."""
         y0, x0, y1, x1 = self.box
         inside = 0 <= y0 < y1 <= self.plane[0] and 0 <= x0 < x1 <= self.plane[1]
-        if not inside or min(self.shape) < 1 or self.shape[0] * self.shape[1] > MAX_VIEW_PIXELS:
+        fits = max(self.shape) <= MAX_VIEW_SIDE and self.shape[0] * self.shape[1] <= MAX_VIEW_PIXELS
+        if not inside or min(self.shape) < 1 or not fits:
             raise UserError(f"there is nothing to see at {self.box} of {self.plane}, {self.shape}")
         return self
 

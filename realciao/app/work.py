@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from realciao.errors import UserError
@@ -24,7 +24,7 @@ class Stopped(Exception):  # noqa: N818  (no error: it was asked for)
     """Nobody wants the result any more."""
 
 
-def run(work: Callable[[Report], Message], minutes: float, ended: threading.Event) -> Iterator[Message]:
+def run(work: Callable[[Report], Message], minutes: float, ended: threading.Event) -> Generator[Message, None, None]:
     """Does the work, and yields how far it is at least every SAY_EVERY_S; closing the iterator stops it.
 
     Args:

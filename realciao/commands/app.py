@@ -1,6 +1,7 @@
 """Opens a page, in a browser, on which photos are upscaled and degraded."""
 
 import argparse
+import contextlib
 import importlib.util
 import socket
 from collections.abc import Sequence
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError('the app needs Gradio: python -m pip install -c constraints.txt -e ".[app]"')
     if not 0 <= args.port < 65536:
         raise UserError(f"--port {args.port} is not from 0 to 65535")
+    if len(args.model_path) > 2:
+        raise UserError("-m takes one weights file, or two for a denoise dial")
     with _listen(args.host, args.port) as listening:
         from realciao.app.limits import Limits
         from realciao.app.server import serve
@@ -56,8 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         limits = Limits(
             args.max_upload_mb, args.max_input_mp, args.max_output_mp, args.max_minutes, args.max_queue, args.max_guests
         )
-        if len(args.model_path) > 2:
-            raise UserError("-m takes one weights file, or two for a denoise dial")
         upscalers = Upscalers(args.model_path, device=args.device, tile_px=args.tile, dtype=args.dtype)
         serve(upscalers, limits, listening, args.host)
     return 0
@@ -77,7 +78,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _above_0(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) < 1e9:
+            return value
+    raise argparse.ArgumentTypeError(f"must be a number above 0, got {text}")

@@ -1,6 +1,6 @@
 // The second tab: a recipe draws a plan, and every step of it is shown.
 
-import { Panel, sizeText } from "./panel.js";
+import { Panel, argument, sizeText } from "./panel.js";
 import { about, address, part, photo, picture, server, work } from "./server.js";
 import { Viewer } from "./viewer.js";
 
@@ -19,7 +19,6 @@ const HINTS = {
 class DegradeTab {
   constructor() {
     this.panel = new Panel($("degrade-form"));
-    this.lq = null;
     this.viewer = new Viewer($("degrade-view"), {
       before: "Photo",
       after: "Degraded",
@@ -60,7 +59,7 @@ class DegradeTab {
     $("get-plan").href = address(`picture/${done.plan}`);
     this.panel.find(".downloads").hidden = false;
     const code = document.createElement("code");
-    code.textContent = `python scripts/degrade.py -i ${photo.name} -o degraded --replay ${done.plan_name}`;
+    code.textContent = `python scripts/degrade.py -i ${argument(photo.name)} -o degraded --replay ${argument(done.plan_name)}`;
     $("replay").replaceChildren(`PSNR ${done.psnr_db.toFixed(1)} dB. The same again from the plan:`, code);
     $("replay").hidden = false;
   }

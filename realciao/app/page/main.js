@@ -1,6 +1,7 @@
 // The page: two tabs over one photo, which comes by a drop, a choice, or the clipboard.
 
 import { makeDegradeTab } from "./degrade.js";
+import { sentence } from "./panel.js";
 import { about, begin, give } from "./server.js";
 import { makeUpscaleTab } from "./upscale.js";
 
@@ -9,10 +10,11 @@ const NAMES = ["upscale", "degrade"];
 let tabs = null;
 let current = "upscale";
 let loaded = false;
+let opening = false;
 
 function toast(text) {
   const place = $("toast");
-  place.textContent = text && text[0].toUpperCase() + text.slice(1);
+  place.textContent = sentence(text);
   place.hidden = !text;
   clearTimeout(toast.timer);
   toast.timer = setTimeout(() => { place.hidden = true; }, 9000);
@@ -27,10 +29,21 @@ function select(name) {
   $("welcome").hidden = loaded;
 }
 
+function cover(text, late = false) {
+  $("veil").textContent = text;
+  $("veil").hidden = !text;
+  $("veil").classList.toggle("late", late);
+}
+
 async function open(file) {
-  if (!file || !about || NAMES.some((name) => tabs[name].panel.running)) return;
+  if (!file || !tabs || opening) return;
+  if (NAMES.some((name) => tabs[name].panel.running)) {
+    toast("wait until this photo is done, or cancel it");
+    return;
+  }
   toast("");
-  document.body.classList.add("loading");
+  opening = true;
+  cover(`Opening ${file.name}`, true);
   try {
     await give(file);
     loaded = true;
@@ -39,7 +52,8 @@ async function open(file) {
   } catch (error) {
     toast(error.message);
   } finally {
-    document.body.classList.remove("loading");
+    opening = false;
+    cover("");
   }
 }
 
@@ -60,7 +74,7 @@ function listen() {
   let depth = 0; // of nested elements that a file is over
   const veil = (step) => {
     depth = Math.max(0, depth + step);
-    $("veil").hidden = depth === 0;
+    if (!opening) cover(depth ? "Drop it anywhere" : "");
   };
   addEventListener("dragenter", () => veil(1));
   addEventListener("dragleave", () => veil(-1));
@@ -73,12 +87,13 @@ function listen() {
   addEventListener("paste", (event) => open([...event.clipboardData.files][0]));
 }
 
+listen();
 try {
   await begin();
   tabs = { upscale: makeUpscaleTab(), degrade: makeDegradeTab() };
   $("machine").textContent = `${about.weights.join(" – ")} on ${about.device}`;
   $("accepts").textContent = `PNG, JPEG, WebP, TIFF or BMP, up to ${about.limits.input_mp} megapixels. It is removed when you close this page.`;
-  listen();
 } catch (error) {
-  toast(error.message);
+  for (const button of [$("choose"), $("sample")]) button.disabled = true;
+  $("accepts").textContent = `${sentence(error.message)} Reload this page to try again.`;
 }

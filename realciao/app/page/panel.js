@@ -15,7 +15,13 @@ export function bytesText(bytes) {
   return bytes < 1e6 ? `${Math.max(1, Math.round(bytes / 1e3))} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
+export const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.?!]$/.test(text) ? "" : ".");
+
+/** A file's name as an argument on a command line. */
+export function argument(name) {
+  const path = name.startsWith("-") ? `./${name}` : name;
+  return /^[\p{L}\p{N}_./+-]+$/u.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
 
 export function progressText({ waiting, progress, left_s: left }) {
   if (waiting) return waiting === 1 ? "Next in the queue" : `${waiting - 1} before you in the queue`;

@@ -25,24 +25,29 @@ export async function begin() {
 const upload = async (file) =>
   (await ask(`session/${about.session}/photo?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file })).json();
 
-/** Does something again, once, with a new session and the photo sent again, where the old session is gone. */
+let renewal = null; // one at a time, for all that find the session gone
+
+/** A new session, and the photo sent again. */
+async function renew() {
+  await begin();
+  if (!photo) return;
+  await upload(photo.file);
+  server.dispatchEvent(new Event("renewed"));
+}
+
+/** Does something again, once, in a new session where the old one is gone. */
 async function persist(act) {
   try {
-    if (!about) throw Object.assign(new Error("closed"), { gone: true });
     return await act();
   } catch (error) {
     if (!error.gone) throw error;
-    await begin();
-    if (photo) {
-      await upload(photo.file);
-      server.dispatchEvent(new Event("renewed"));
-    }
+    await (renewal ??= renew().finally(() => { renewal = null; }));
     return act();
   }
 }
 
 export async function give(file) {
-  if (file.size > about.limits.upload_mb * 1e6) throw new Error(`${file.name} is larger than ${about.limits.upload_mb} MB, the most on this server`);
+  if (file.size > about.limits.upload_mb * 1e6) throw new Error(`the file ${file.name} is larger than ${about.limits.upload_mb} MB, the most on this server`);
   photo = { file, ...(await persist(() => upload(file))) };
 }
 
@@ -68,8 +73,9 @@ export function work(name, data, tell) {
   return { promise, cancel: () => { cancelled = true; current?.cancel(); } };
 }
 
-setInterval(() => about && fetch(address("alive"), { method: "POST" }).catch(() => {}), 60_000);
+const sayAlive = () => about && persist(() => ask(address("alive"), { method: "POST" })).catch(() => {});
+setInterval(sayAlive, 60_000);
 addEventListener("pagehide", () => {
   if (about) navigator.sendBeacon(address("end"));
-  about = about && { ...about, session: "closed" }; // a page that comes back from the browser's memory begins anew
 });
+addEventListener("pageshow", (event) => event.persisted && sayAlive()); // back from the browser's memory, without a session

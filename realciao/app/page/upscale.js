@@ -38,6 +38,8 @@ class UpscaleTab {
 
   /** A new photo. */
   open() {
+    this.looking?.cancel();
+    this.looking = null;
     this.panel.showPhoto();
     $("denoise-field").hidden = !about.dial;
     this.speed = null;
@@ -83,8 +85,7 @@ class UpscaleTab {
   forget() {
     this.made = null;
     this.panel.find(".download").hidden = this.panel.find(".notes").hidden = true;
-    this.panel.find(".go").textContent = "Upscale photo";
-    this.panel.find(".go").classList.remove("again");
+    this.panel.find(".go").hidden = !!this.panel.running;
     this.hint();
   }
 
@@ -160,8 +161,7 @@ class UpscaleTab {
     const notes = [`${sizeText(made.size)} px in ${secondsText(made.seconds)}.`, ...photo.warnings, ...made.warnings.filter((note) => !photo.warnings.includes(note))];
     this.panel.find(".notes").textContent = notes.join(" ");
     this.panel.find(".notes").hidden = false;
-    this.panel.find(".go").textContent = "Upscale again";
-    this.panel.find(".go").classList.add("again");
+    this.panel.find(".go").hidden = true; // until another one is asked for
     this.viewer.clear("after");
   }
 

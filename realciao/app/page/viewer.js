@@ -43,6 +43,7 @@ export class Viewer {
   show(plane, { look = null, zoom = null } = {}) {
     const before = this.plane;
     this.plane = plane;
+    this.turn += 1; // what is still on its way is of the plane before
     if (look) this.centre = [...look];
     this.fits = zoom === "fit";
     if (typeof zoom === "number") this.zoom = zoom;
