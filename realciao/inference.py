@@ -24,6 +24,7 @@ from realciao.tile_memory import SMALLEST_TILE_PX, choose_tile
 from realciao.tiling import Span, owned_outputs, split_axis
 
 SHIPPED_WEIGHTS = ("real", "classical")
+"""The first removes what wears photos, the second takes them as they are."""
 MAX_EXACT_HALO_PX = 64
 """Networks that reach further (RDN, SwinIR, global attention) get the halo and fade below, unless one is asked for: with all
 of its reach around it, a tile's encoder would do many times the work."""
@@ -88,7 +89,7 @@ class Upscaler:
     @classmethod
     def from_file(
         cls,
-        weights: str | Path | Sequence[str | Path] = "real",
+        weights: str | Path | Sequence[str | Path] | None = None,
         device: str | torch.device = "auto",
         tile_px: int | None = None,
         halo_px: int | None = None,
@@ -99,13 +100,16 @@ class Upscaler:
         """An upscaler with the weights named "real" or "classical", or of a file that training wrote.
 
         Args:
-            weights: a name or a path; two of one network, stage 1's and stage 2's, to lie between them.
+            weights: a name or a path; two of one network, stage 1's and stage 2's, to lie between them; None for "real", and
+                with `denoise` for both that ship.
             denoise: between two weights: 1 for the first (smooth), 0 for the second (sharp).
             options: further ones of the constructor.
 
         Raises:
             UserError: no such weights, not a weights file, or no such device.
         """
+        if weights is None:
+            weights = SHIPPED_WEIGHTS[0] if denoise is None else SHIPPED_WEIGHTS
         files = [weights] if isinstance(weights, str | Path) else list(weights)
         nets = [load_weights(find_weights(file)) for file in files]
         if len(nets) != (1 if denoise is None else 2):

@@ -479,3 +479,10 @@ def test_steps_are_the_networks_own_one_after_the_other_unrounded(net: nn.Module
     assert np.array_equal(upscaler.upscale(image, 2, max_step=3), upscaler.upscale(image, 2))
     with pytest.raises(SizeError, match="2 steps"):
         upscaler.upscale(image, 5, max_step=3, roi=(0, 0, 2, 2))
+
+
+@pytest.mark.parametrize(("denoise", "end"), [(1.0, "real"), (0.0, "classical")])
+def test_the_shipped_weights_lie_at_the_ends_of_the_dial(denoise: float, end: str) -> None:
+    between, alone = (Upscaler.from_file(device="cpu", denoise=denoise), Upscaler.from_file(end, device="cpu"))
+    for name, weight in alone.net.state_dict().items():
+        assert torch.equal(between.net.state_dict()[name], weight), name

@@ -62,7 +62,7 @@ def build(sessions: Sessions, upscalers: Upscalers, limits: Limits, folder: Path
         "limits": limits._asdict(),
         "recipes": recipe_names(),
         "weights": [Path(name).stem for name in upscalers.weights],
-        "dial": upscalers.has_dial,
+        "dial": upscalers.start if upscalers.has_dial else None,
         "device": upscalers.device,
     }
     sample = Path(find_spec("skimage").origin).parent / "data" / "chelsea.png"  # type: ignore[union-attr, arg-type]

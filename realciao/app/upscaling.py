@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -30,13 +30,15 @@ class Upscalers:
 
     Args:
         weights: one name or file, or two, as `Upscaler.from_file` takes them.
+        start: where the dial between two stands at first.
         options: further ones of `Upscaler.from_file`.
     """
 
-    def __init__(self, weights: list[str], **options: Any) -> None:
+    def __init__(self, weights: Sequence[str], start: float = 0.0, **options: Any) -> None:
         self.weights = weights
+        self.start = start
         self.options = options
-        self._last = (0.0, self._load(0.0))
+        self._last = (start, self._load(start))
 
     @property
     def has_dial(self) -> bool:
@@ -82,7 +84,7 @@ class Upscaling:
             if not 0 < (bottom - top) * (right - left) <= PREVIEW_PIXELS:
                 raise UserError("there is nothing to preview, or too much of it; zoom in or out")
             began = time.monotonic()
-            part = self.upscalers.get(_denoise(wish)).upscale(
+            part = self.upscalers.get(self._denoise(wish)).upscale(
                 given.image,
                 size=size,
                 roi=(rows[0], columns[0], rows[1], columns[1]),
@@ -110,7 +112,7 @@ class Upscaling:
             began = time.monotonic()
             try:
                 done = upscale_file(
-                    self.upscalers.get(_denoise(wish)),
+                    self.upscalers.get(self._denoise(wish)),
                     given.path,
                     target,
                     task,
@@ -136,6 +138,12 @@ class Upscaling:
 
         yield from self.sessions.work(key, work)
 
+    def _denoise(self, wish: Mapping[str, Any]) -> float:
+        denoise = wish.get("denoise", self.upscalers.start)
+        if not isinstance(denoise, int | float) or not 0 <= denoise <= 1:
+            raise UserError("the denoise dial goes from 0 to 1")
+        return float(denoise)
+
     def _size(self, wish: Mapping[str, Any], given: Given) -> Size:
         try:
             if wish.get("size"):
@@ -156,13 +164,6 @@ def _cover(begin: Any, end: Any, n: int, n_out: int) -> tuple[int, int]:
         raise UserError("there is nothing to see there")
     first, last = sorted(min(max(edge, 0), n_out) for edge in (begin, end))
     return min(n - 1, first * n // n_out), min(n, max(-(-last * n // n_out), first * n // n_out + 1))
-
-
-def _denoise(wish: Mapping[str, Any]) -> float:
-    denoise = wish.get("denoise") or 0
-    if not isinstance(denoise, int | float) or not 0 <= denoise <= 1:
-        raise UserError("the denoise dial goes from 0 to 1")
-    return float(denoise)
 
 
 def _quality(wish: Mapping[str, Any]) -> int:

@@ -15,8 +15,8 @@ DEFAULT_PORT = 7860
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="app.py", description=__doc__)
-    names = "real, classical, or a weights file; two, stage 1's and stage 2's, for a denoise dial (default: real)"
-    parser.add_argument("-m", "--model_path", nargs="+", default=["real"], metavar="WEIGHTS", help=names)
+    names = "real, classical, or a weights file; two for a denoise dial (default: real, which the dial makes classical)"
+    parser.add_argument("-m", "--model_path", nargs="+", metavar="WEIGHTS", help=names)
 
     server = parser.add_argument_group("server")
     add = server.add_argument
@@ -49,17 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError('the app needs Gradio: python -m pip install -c constraints.txt -e ".[app]"')
     if not 0 <= args.port < 65536:
         raise UserError(f"--port {args.port} is not from 0 to 65535")
-    if len(args.model_path) > 2:
+    if args.model_path and len(args.model_path) > 2:
         raise UserError("-m takes one weights file, or two for a denoise dial")
     with _listen(args.host, args.port) as listening:
         from realciao.app.limits import Limits
         from realciao.app.server import serve
         from realciao.app.upscaling import Upscalers
+        from realciao.inference import SHIPPED_WEIGHTS
 
         limits = Limits(
             args.max_upload_mb, args.max_input_mp, args.max_output_mp, args.max_minutes, args.max_queue, args.max_guests
         )
-        upscalers = Upscalers(args.model_path, device=args.device, tile_px=args.tile, dtype=args.dtype)
+        weights, start = (args.model_path, 0.0) if args.model_path else (SHIPPED_WEIGHTS, 1.0)
+        upscalers = Upscalers(weights, start, device=args.device, tile_px=args.tile, dtype=args.dtype)
         serve(upscalers, limits, listening, args.host)
     return 0
 

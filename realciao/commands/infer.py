@@ -31,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
     network = parser.add_argument_group("network")
     add = network.add_argument
     names = "real, classical, or a weights file; two, stage 1's and stage 2's, with --denoise (default: real)"
-    add("-m", "--model_path", nargs="+", default=["real"], metavar="WEIGHTS", help=names)
-    between = "between two weights: 1 is the first (smooth), 0 the second (sharp)"
+    add("-m", "--model_path", nargs="+", metavar="WEIGHTS", help=names)
+    between = "between two weights: 1 is the first (smooth), 0 the second (sharp); without -m, real and classical"
     add("-dn", "--denoise", "--denoise_strength", type=float, metavar="D", help=between)
     add("--ensemble", action="store_true", help="mean of eight flips and turns, in eight times the time")
     again = "make the shrunk result agree with the input, N times (3 is enough; not for noisy photos)"
@@ -149,7 +149,7 @@ def _what_matters(args: argparse.Namespace) -> dict[str, object]:
     names = ("size", "width", "height", "long_side", "short_side", "mp", "roi", "denoise", "ensemble", "max_step")
     names += ("back_projection", "quality", "subsampling", "allow_truncated", "tile_pad", "dtype")
     stamps = []
-    for name in args.model_path:
+    for name in args.model_path or ():
         path = Path(name)
         stamps.append([name, path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else [name])
     return {"scale": args.scale, **{name: getattr(args, name) for name in names}, "weights": stamps}

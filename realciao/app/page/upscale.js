@@ -36,12 +36,18 @@ class UpscaleTab {
     server.addEventListener("renewed", () => this.forget());
   }
 
+  sayDenoise() {
+    $("denoise-value").textContent = `${Math.round(100 * Number($("denoise").value))} %`;
+  }
+
   /** A new photo. */
   open() {
     this.looking?.cancel();
     this.looking = null;
     this.panel.showPhoto();
-    $("denoise-field").hidden = !about.dial;
+    $("denoise-field").hidden = about.dial === null;
+    $("denoise").value = about.dial ?? 0;
+    this.sayDenoise();
     this.speed = null;
     this.askQuality();
     this.setScale(2);
@@ -204,7 +210,7 @@ class UpscaleTab {
       });
     }
     on("denoise", "input", () => {
-      $("denoise-value").textContent = `${Math.round(100 * Number($("denoise").value))} %`;
+      this.sayDenoise();
       soon();
     });
     for (const [id, event] of [["ext", "change"], ["quality", "input"]]) {
