@@ -231,12 +231,12 @@ class StageRun:
     def parts_by_path(self) -> dict[str, Any]:
         """What the specs have become, by their places in the option file."""
         parts = {"optim_g": self.optim_g, "scheduler": self.schedulers[0]}
-        parts |= {"network_d": self.net_d, "optim_d": self.optim_d} if self.net_d is not None else {}
+        parts |= {"network_d": self.raw_d, "optim_d": self.optim_d} if self.net_d is not None else {}
         own = {f"{self.where}.{key}": part for key, part in parts.items()} | self.objective.parts_by_path()
         networks = {
-            "network_g": self.net_g,
-            "network_g.encoder": self.net_g.encoder,
-            "network_g.decoder": self.net_g.decoder,
+            "network_g": self.raw_g,
+            "network_g.encoder": self.raw_g.encoder,
+            "network_g.decoder": self.raw_g.decoder,
         }
         return networks | own
 

@@ -40,6 +40,14 @@ def test_the_generator_waits_and_takes_turns_as_told_and_the_discriminator_moves
         assert ("l_g_gan" in losses) == expected
 
 
+def test_the_parts_that_an_error_is_traced_to_are_there_in_many_processes_too(tmp_path: Path) -> None:
+    stage_run = started(tmp_path)
+    alone = stage_run.parts_by_path()
+    stage_run.net_g, stage_run.net_d = (torch.nn.DataParallel(net) for net in (stage_run.net_g, stage_run.net_d))
+    assert stage_run.parts_by_path() == alone
+    assert {"network_g.encoder", "network_g.decoder", "stages.1.network_d"} <= alone.keys()
+
+
 @pytest.mark.skipif("REALCIAO_SLOW" not in os.environ, reason="takes ten seconds; REALCIAO_SLOW=1 runs it")
 def test_compiled_networks_take_the_same_steps_the_generator_s_through_the_frozen_discriminator(
     tmp_path: Path,
