@@ -13,6 +13,7 @@ from test_imports import FILES, imported, within
 import realciao
 from realciao.errors import OptionError, UserError
 from realciao.grid.data_sets import Item
+from realciao.grid.lr_images import Bicubic
 from realciao.grid.methods import basicsr_network, build_method
 from realciao.grid.methods.weights import CODE
 from realciao.image import write_image
@@ -27,7 +28,7 @@ NETWORK = {
 
 
 def item(name: str = "a", scale: float = 4) -> Item:
-    return Item("set", name, scale, None, None, "matlab", 4)
+    return Item("set", name, scale, None, None, Bicubic("matlab"), 4)
 
 
 def picture(*size: int) -> np.ndarray:

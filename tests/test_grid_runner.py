@@ -52,6 +52,42 @@ def test_lr_images_are_made_cropped_and_compared_by_the_stated_protocol(tmp_path
             assert (row.height, row.width) == large
 
 
+def test_a_recipe_makes_of_an_image_what_its_name_the_scale_and_the_seed_say(tmp_path: Path):
+    def made(seed: int, scale: float, **data: object) -> dict[str, tuple[np.ndarray, np.ndarray, str]]:
+        spec = {"name": "worn", "dataroot_gt": str(tmp_path / "gt"), "pipeline": "bsrgan", "seed": seed, **data}
+        items = tiny_grid(tmp_path, data=[spec], scales=[scale]).results.sources[0].items
+        return {item.name: (*item.read(), item.digest) for item in items}  # type: ignore[misc]
+
+    one = made(0, 3)
+    assert len(one) > 1
+    for lq, gt, _ in one.values():
+        assert gt.shape[:2] == tuple(3 * n for n in lq.shape[:2])  # edges of which 3 is no divisor too
+    assert len({digest for _, _, digest in one.values()}) == len(one)
+    first = next(iter(one))
+    assert np.array_equal(one[first][0], made(0, 3, num_images=1)[first][0])  # whatever other images there are
+    assert one[first][2] == made(0, 3, num_images=1)[first][2]
+    for other in (made(1, 3), made(0, 3, pipeline="realesrgan")):
+        assert not np.array_equal(one[first][0], other[first][0])
+        assert one[first][2] != other[first][2]
+    assert one[first][0].shape == made(0, 3, pipeline="bicubic")[first][0].shape
+    plain = made(0, 3, pipeline="bicubic")[first][0]
+    by_hand = made(0, 3, pipeline=None, kernel="torch")[first][0]
+    assert np.abs(plain - by_hand).max() <= 1 / 255 + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"pipeline": "bsrgam"}, r"data\.0\.pipeline.*bsrgam.*bsrgan"),
+        ({"pipeline": "bsrgan", "dataroot_lq": "lq"}, r"data\.0\.pipeline.*leave one out"),
+        ({"seed": -1}, r"data\.0\.seed"),
+    ],
+)
+def test_a_wrong_recipe_is_named(tmp_path: Path, data: dict[str, object], problem: str):
+    with pytest.raises(OptionError, match=problem):
+        tiny_grid(tmp_path, data=[{"name": "worn", "dataroot_gt": str(tmp_path / "gt"), **data}])
+
+
 @pytest.mark.skipif(not SET5.is_dir(), reason=f"Set5 is not in {SET5}")
 def test_bicubic_on_set5_has_the_known_table(tmp_path: Path):
     known = {2: (33.682, 31.800), 3: (30.405, 28.626), 4: (28.431, 26.696), 6: (25.930, 24.246), 8: (24.398, 22.740)}

@@ -95,8 +95,8 @@ LAYERS = {
     "estimate": "batch data markdown measuring metrics options rehearsal stage_run validation",
     "data_audit": "data image preparing",
     "bootstrap": "",
-    "grid": "archs bootstrap checkpoint coords evaluation image image_paths inference markdown matlab_resize "
-    "measuring metrics option_tree options registry tiling",
+    "grid": "archs bootstrap checkpoint coords degradations degradation_plans evaluation image image_paths inference markdown "
+    "matlab_resize measuring metrics option_tree options registry tiling",
     "scripts": "commands",
 }
 

@@ -1,6 +1,7 @@
 """Losses against slow and obvious forms."""
 
 import numpy as np
+import pyiqa
 import pytest
 import torch
 from hypothesis import given, settings
@@ -158,3 +159,62 @@ def test_a_wrong_loss_in_a_list_is_refused_at_its_path(losses: list[dict[str, ob
 def test_two_adversarial_losses_are_refused() -> None:
     with pytest.raises(OptionError, match="more than one"):
         make_stage(gan_opt={"type": "GANLoss"}, losses=({"type": "GANLoss"},))
+
+
+@given(
+    size=st.tuples(st.integers(1, 2), st.integers(6, 13), st.integers(6, 13)),
+    contrast=st.sampled_from([1e-3, 0.1, 1.0]),
+)
+@SMALL
+def test_gradients_are_compared_as_gmsd_does(size: tuple[int, int, int], contrast: float) -> None:
+    pred, gt = (0.5 + contrast * (image - 0.5) for image in images(size))
+    loss = build(LOSS_REGISTRY, {"type": "GradientSimilarityLoss", "loss_weight": 3.0})(pred, gt)
+    wanted = []
+    for a, b in zip(pred.double().numpy(), gt.double().numpy(), strict=True):
+        maps = []
+        for image in (a, b):  # in levels of 0 to 255, as the paper has it
+            y = 65.481 * image[0] + 128.553 * image[1] + 24.966 * image[2]
+            rows, columns = y.shape[0] // 2, y.shape[1] // 2
+            half = np.array(
+                [[y[2 * i : 2 * i + 2, 2 * j : 2 * j + 2].mean() for j in range(columns)] for i in range(rows)]
+            )
+            maps.append(
+                [
+                    np.hypot(
+                        (half[i - 1 : i + 2, j - 1] - half[i - 1 : i + 2, j + 1]).sum() / 3,
+                        (half[i - 1, j - 1 : j + 2] - half[i + 1, j - 1 : j + 2]).sum() / 3,
+                    )
+                    for i in range(1, rows - 1)
+                    for j in range(1, columns - 1)
+                ]
+            )
+        g, h = np.array(maps)
+        wanted.append(np.sqrt(np.mean((1 - (2 * g * h + 170) / (g**2 + h**2 + 170)) ** 2)))
+    assert float(loss) == pytest.approx(3 * np.mean(wanted), rel=1e-3, abs=1e-5)
+
+
+def test_gradients_judge_as_pyiqas_gmsd_does() -> None:
+    gmsd = pyiqa.create_metric("gmsd", device="cpu")
+    criterion = build(LOSS_REGISTRY, {"type": "GradientSimilarityLoss"})
+    generator = torch.Generator().manual_seed(0)
+    gt = torch.rand(1, 3, 12, 12, generator=generator)
+    gt = torch.nn.functional.interpolate(gt, (96, 96), mode="bicubic").clamp(0, 1)
+    worse = [(gt + s * torch.randn(gt.shape, generator=generator)).clamp(0, 1) for s in (0, 0.01, 0.03, 0.1, 0.3)]
+    ours = [float(criterion(image, gt)) for image in worse]
+    theirs = [float(gmsd(image, gt)) for image in worse]
+    assert ours == sorted(ours)
+    # rms^2 = deviation^2 + mean^2: never below GMSD, but for the border that GMSD pads with black
+    assert all(a >= b - 0.01 for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 1, 40), (1, 3, 5, 40)])
+def test_gradients_want_windows(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="window"):
+        build(LOSS_REGISTRY, {"type": "GradientSimilarityLoss"})(torch.rand(shape), torch.rand(shape))
+
+
+def test_what_is_equal_has_a_gradient_all_the_same() -> None:
+    pred = torch.full((1, 3, 8, 8), 0.5, requires_grad=True)
+    build(LOSS_REGISTRY, {"type": "GradientSimilarityLoss"})(pred, pred.detach()).backward()
+    assert pred.grad is not None
+    assert pred.grad.isfinite().all()

@@ -2,24 +2,19 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from PIL import Image
 
 from realciao.coords import scaled_size
 from realciao.errors import UserError
+from realciao.grid.lr_images import Bicubic, Picture, Recipe, Size
 from realciao.grid.options import DataSet
-from realciao.image import ImageError, from_float, read_rgb, read_size, size_text, to_array, to_float, to_tensor
+from realciao.image import ImageError, read_rgb, read_size, size_text
 from realciao.image_paths import images_by_name
-from realciao.matlab_resize import resize_levels
-
-Picture = Float[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Item:
         name: path below the folder without extension, and without what the template adds.
         scale: the nominal one.
         gt: file of the ground truth, if there is one.
-        lq: file of the LR image; None where it is made of the ground truth by `kernel`.
+        lq: file of the LR image; None where it is made of the ground truth by `make_lq`.
         border: pixels left out at each edge by metrics that compare with a ground truth.
     """
 
@@ -40,7 +35,7 @@ class Item:
     scale: float
     gt: Path | None
     lq: Path | None
-    kernel: str
+    make_lq: Bicubic | Recipe
     border: int
 
     @cached_property
@@ -49,7 +44,8 @@ class Item:
         digest = hashlib.sha256()
         for part in (self.gt, self.lq):
             digest.update(b"none" if part is None else file_digest(part).encode())
-        digest.update(f"{self.scale!r} {self.kernel if self.lq is None else 'read'}".encode())
+        made = "read" if self.lq else self._identity()
+        digest.update(f"{self.scale!r} {made}".encode())
         return digest.hexdigest()
 
     def read(self) -> tuple[Picture, Picture | None]:
@@ -65,11 +61,11 @@ class Item:
             lq = read_rgb(self.lq)
         else:
             assert gt is not None
-            small = tuple(math.floor(n / self.scale + 1e-9) for n in gt.shape[:2])
+            small, large = self._sizes(gt.shape)
             if min(small) < 1:
                 raise UserError(f"it is {size_text(gt.shape)}, too small for x{self.scale:g}")
-            gt = gt[tuple(slice(round(n * self.scale)) for n in small)]
-            lq = shrink(gt, (small[0], small[1]), self.kernel)
+            gt = gt[: large[0], : large[1]]
+            lq = self.make_lq(gt, small, self.name, self.scale)
         if gt is not None:
             size = self.size(lq)
             if any(not 0 <= n_gt - n < math.ceil(self.scale) for n_gt, n in zip(gt.shape, size, strict=False)):
@@ -83,6 +79,19 @@ class Item:
     def size(self, lq: Picture) -> tuple[int, int]:
         """Height and width of the result."""
         return scaled_size((lq.shape[0], lq.shape[1]), self.scale)
+
+    def _sizes(self, gt_shape: Sequence[int]) -> tuple[Size, Size]:
+        """Height and width of the LR image that is made of a ground truth, and of that ground truth once cropped."""
+        height, width = (math.floor(n / self.scale + 1e-9) for n in gt_shape[:2])
+        return (height, width), (round(height * self.scale), round(width * self.scale))
+
+    def _identity(self) -> str:
+        assert self.gt is not None
+        try:
+            small, large = self._sizes(read_size(self.gt))
+        except ImageError:
+            return "unreadable"
+        return self.make_lq.identity(self.name, self.scale, large) if min(small) > 0 else "too small"
 
 
 @dataclass
@@ -134,7 +143,7 @@ def find_items(data: DataSet, scale: float, dataroot: str = ".") -> Source:
     names = [name for name in (gt if gt is not None else lq or {}) if lq is None or name in lq]
     border = math.ceil(scale) + 6 * (data.border == "div2k") if isinstance(data.border, str) else data.border
     for name in _chosen(data, names, (lq if lq is not None else gt) or {}):
-        item = Item(data.name, name, scale, gt[name] if gt else None, lq[name] if lq else None, data.kernel, border)
+        item = Item(data.name, name, scale, gt[name] if gt else None, lq[name] if lq else None, data.make_lq, border)
         source.items.append(item)
     return source
 
@@ -151,23 +160,6 @@ def _chosen(data: DataSet, names: list[str], paths: dict[str, Path]) -> list[str
         kept = set(sorted(names, key=pixels)[: data.smallest])
         names = [name for name in names if name in kept]
     return names[: data.num_images]
-
-
-def shrink(gt: Picture, size: tuple[int, int], kernel: str) -> Picture:
-    """The LR image of a ground truth by bicubic interpolation with antialiasing, 8 bit.
-
-    Args:
-        gt: in [0, 1].
-        size: height and width of the LR image.
-        kernel: "matlab", rounded after each axis; "pillow"; or "torch", rounded once.
-    """
-    if kernel == "torch":
-        small = torch.nn.functional.interpolate(to_tensor(gt), size, mode="bicubic", antialias=True)
-        return to_float(from_float(to_array(small), np.uint8))
-    levels = from_float(gt, np.uint8)
-    if kernel == "matlab":
-        return to_float(resize_levels(levels, size))
-    return to_float(np.asarray(Image.fromarray(levels).resize((size[1], size[0]), Image.Resampling.BICUBIC)))
 
 
 _digests: dict[tuple[str, int, int], str] = {}

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from degradations import RecipeError
 from realciao.errors import OptionError, did_you_mean
+from realciao.grid.lr_images import Bicubic, Recipe, recipe
 from realciao.option_tree import Node, merge, override, read_tree
 from realciao.options import MAX_SCALE, FileName, Positive, Section, Spec
 
@@ -35,6 +37,10 @@ class DataSet(Section, frozen=True, kw_only=True):
     filename_tmpl_lq: str = "{}"
     kernel: Literal["matlab", "pillow", "torch"] = "matlab"
     """By which LR images are made: MATLAB's imresize, Pillow's and torch's antialiased bicubic; all 8 bit."""
+    pipeline: str | None = None
+    """By which recipe of degradations they are made instead: its name, or a YAML file."""
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    """Of the recipe."""
     border: Literal["scale", "div2k"] | Annotated[int, Meta(ge=0)] = "scale"
     """Pixels that PSNR and SSIM leave out at each edge: ceil(scale), ceil(scale) + 6 (LIIF's rule for DIV2K), or so many."""
     scales: tuple[Scale, ...] | None = None
@@ -49,10 +55,22 @@ class DataSet(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.dataroot_gt is None and self.dataroot_lq is None:
             raise OptionError("", "needs dataroot_gt (ground truths), dataroot_lq (photos to upscale), or both")
+        if self.pipeline is not None:
+            if self.dataroot_lq is not None:
+                raise OptionError("pipeline", "makes LR images, and dataroot_lq holds some; leave one out")
+            try:
+                recipe(self.pipeline)
+            except RecipeError as error:
+                raise OptionError("pipeline", str(error)) from error
         _check_scales(self.scales or ())
         for key in ("filename_tmpl_gt", "filename_tmpl_lq"):
             if getattr(self, key).count("{}") != 1:
                 raise OptionError(key, f"must hold {{}} once, is '{getattr(self, key)}'")
+
+    @property
+    def make_lq(self) -> Bicubic | Recipe:
+        """What makes an LR image of a ground truth, where none is read."""
+        return Bicubic(self.kernel) if self.pipeline is None else Recipe(self.pipeline, self.seed)
 
 
 class Known(Section, frozen=True, kw_only=True):

@@ -110,7 +110,7 @@ def data_table(results: Results) -> str:
     lines = []
     for source in results.sources:
         data = source.data
-        lr = "read" if data.dataroot_lq else f"made by {data.kernel} bicubic"
+        lr = "read" if data.dataroot_lq else f"made by {data.make_lq}"
         count = str(len(source.items)) if not source.problem else source.problem
         lines.append([data.name, f"x{source.scale:g}", count, source.checksum if source.items else "-", lr])
     return table(["data set", "scale", "images", "checksum", "LR images"], lines)
