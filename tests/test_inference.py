@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import realciao
-from realciao import inference, tile_memory
+from realciao import tile_bands, tile_memory
 from realciao.errors import UserError
 from realciao.image import AnyImage, to_float
-from realciao.inference import SizeError, Upscaler, choose_device, find_weights, output_size
+from realciao.inference import SizeError, Upscaler, choose_device, output_size
+from realciao.shipped_weights import find_weights
 
 SPEC = {
     "type": "CiaoSR",
@@ -209,8 +210,8 @@ def test_bands_come_as_they_are_made_and_join_to_the_result(net: nn.Module) -> N
 
 
 def test_bands_stay_small_however_large_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "BAND_BYTES", 15_000)
-    monkeypatch.setattr(inference, "SMALLEST_ROWS", 20)
+    monkeypatch.setattr(tile_bands, "BAND_BYTES", 15_000)
+    monkeypatch.setattr(tile_bands, "SMALLEST_ROWS", 20)
     photo, whole = _photo((12, 14), dtype=np.uint8), {}
     cases: list[tuple[int | None, dict[str, Any]]] = [
         (0, {}),
