@@ -14,7 +14,7 @@ from realciao.devices import Dtype, choose_device, choose_dtype
 from realciao.errors import UserError
 from realciao.photo_writer import Bands
 from realciao.pixels import AnyImage, from_float, to_float
-from realciao.shipped_weights import SHIPPED_WEIGHTS, find_weights
+from realciao.shipped_weights import find_weights, shipped_for
 from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
 from realciao.tile_bands import Progress, TileBands
 from realciao.tile_decoding import Dials
@@ -95,7 +95,7 @@ class Upscaler:
             UserError: no such weights, not a weights file, or no such device.
         """
         if weights is None:
-            weights = SHIPPED_WEIGHTS[0] if denoise is None else SHIPPED_WEIGHTS
+            weights = shipped_for(denoise)
         files = [weights] if isinstance(weights, str | Path) else list(weights)
         nets = [load_weights(find_weights(file)) for file in files]
         if len(nets) != (1 if denoise is None else 2):

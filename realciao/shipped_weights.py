@@ -8,6 +8,11 @@ SHIPPED_WEIGHTS = ("real", "classical")
 """The first removes what wears photos, the second takes them as they are."""
 
 
+def shipped_for(denoise: float | None) -> tuple[str, ...]:
+    """Those that are meant where none are named: the first, or all for a dial between them."""
+    return SHIPPED_WEIGHTS[:1] if denoise is None else SHIPPED_WEIGHTS
+
+
 def find_weights(weights: str | Path) -> Path:
     """The file of the weights "real" or "classical", or the path given. UserError where there is none."""
     shipped = str(weights) in SHIPPED_WEIGHTS

@@ -60,7 +60,7 @@ def output_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
     if scale is not None:
         scales = tuple(scale) if isinstance(scale, tuple | list) else (scale, scale)
         if len(scales) != 2 or not all(math.isfinite(s) and s > 0 for s in scales):
-            raise SizeError(f"scale {scale} is not a number above 0")
+            raise SizeError(f"scale {' x '.join(map(str, scales[::-1]))} is not a number above 0")
         if max(scales) > MAX_OUTPUT_PIXELS:
             raise SizeError(_too_large("scale"))
         return scaled_size(size, (scales[0], scales[1]))
@@ -91,5 +91,8 @@ def check_roi(roi: Roi | None, size: Size) -> tuple[tuple[int, int], tuple[int, 
         raise SizeError(f"region {roi} is not (y0, x0, y1, x1) in whole pixels")
     y0, x0, y1, x1 = map(int, roi)
     if not (0 <= y0 < y1 <= size[0] and 0 <= x0 < x1 <= size[1]):
-        raise SizeError(f"region {roi} is not (y0, x0, y1, x1) with an area inside the image of {size[1]}x{size[0]}")
+        raise SizeError(
+            f"region of the columns {x0} up to {x1} and the rows {y0} up to {y1} has no area, or is not inside the image of "
+            f"{size[1]}x{size[0]} (width x height)"
+        )
     return (y0, y1), (x0, x1)

@@ -74,6 +74,6 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
             lines[entry.pop("result")] = entry
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             continue
     return lines
