@@ -49,10 +49,9 @@ def read_header(path: str | Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
         header = json.loads(metadata[HEADER])
     except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path}: not a whole safetensors file ({error}); "
-            "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-        ) from error
+        convert = "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
+        cure = "copy it anew" if path.suffix == ".safetensors" else convert
+        raise UserError(f"{path}: not a whole safetensors file ({error}); {cure}") from error
     except (KeyError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(
             f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "

@@ -57,10 +57,12 @@ class Upscaler:
         back_projection: int = 0,
     ) -> None:
         for name, value in (("tile_px", tile_px), ("halo_px", halo_px), ("back_projection", back_projection)):
-            if value is not None and value < 0:
-                raise UserError(f"{name} is {value}; give 0 or more")
+            if value is not None and not (isinstance(value, int) and value >= 0):
+                raise UserError(f"{name} is {value}; give a whole number, 0 or more")
         if back_projection > MAX_BACK_PROJECTION:
             raise UserError(f"back_projection is {back_projection}; give at most {MAX_BACK_PROJECTION}, 3 is enough")
+        if not all(hasattr(net, name) for name in ("prepare", "decode", "multiple", "reach_px")):
+            raise UserError(f"{type(net).__name__} is no network for any scale: it cannot be asked at coordinates")
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.net: Any = net.to(self.device, self.dtype).eval()
@@ -147,6 +149,7 @@ class Upscaler:
     ) -> Bands:
         """`upscale`, in bands of rows that are made as they are asked for: memory is that of a row of tiles."""
         _check_image(image)
+        image = np.asarray(image)  # a matrix, for one, would stay two-dimensional
         height, width = image.shape[:2]
         out_size = output_size((height, width), scale, size)
         if max_step is not None:
