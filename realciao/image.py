@@ -26,6 +26,7 @@ from realciao.lmdb_images import find_lmdb, read_lmdb
 from realciao.metadata import Metadata, read_metadata, read_tiff_metadata
 from realciao.photo_writer import Bands, ImageError, encode_png, write_photo
 from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
+from realciao.png import SIGNATURE
 
 MAX_PIXELS = 500_000_000
 """Larger images are refused before they are decoded: some tiny files unfold to more memory than a machine has."""
@@ -33,6 +34,7 @@ MAX_PIXELS = 500_000_000
 # others that Pillow knows (EPS) run programs
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+_TRUNCATED = "the file is truncated"
 _PNG_END = b"IEND\xaeB`\x82"
 _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_MEANING = 258, 259, 262
 _TIFF_PARTS = (273, 324), (279, 325)  # where the strips, or the tiles, begin, and their bytes
@@ -214,6 +216,8 @@ def _decoders(allow_truncated: bool) -> Iterator[None]:
 
 
 def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
+    if not allow_truncated and _lacks_its_end(data):
+        raise ValueError(_TRUNCATED)
     try:
         opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
@@ -222,8 +226,8 @@ def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
         raise
     with opened:
         _check_pixels(opened, max_pixels)
-        if not allow_truncated and _breaks_off(opened, data):
-            raise ValueError("the file is truncated")
+        if not allow_truncated and _lacks_a_part(opened, data):
+            raise ValueError(_TRUNCATED)
         deep = _has_deep_colour(opened)
         grey_with_alpha = any(str(tile[3]).startswith("LA;16") for tile in getattr(opened, "tile", ()))
         opened.load()  # it is Pillow that notices a file that breaks off
@@ -240,16 +244,19 @@ def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
         return Photo(_turn_upright(image, opened.getexif().get(ExifTags.Base.Orientation, 1)), metadata, notes)
 
 
-def _breaks_off(opened: Image.Image, data: bytes) -> bool:
-    """Whether the file ends early, as far as its format says where it ends: of some, Pillow says nothing, or not what it is."""
-    if opened.format == "PNG":
-        return _PNG_END not in data
-    if opened.format == "WEBP":
+def _lacks_its_end(data: bytes) -> bool:
+    """Whether a PNG or a WebP ends early: of these Pillow says nothing of it, or that there is no decoder."""
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return len(data) < 8 + int.from_bytes(data[4:8], "little")
-    if isinstance(opened, TiffImageFile) and opened.tag_v2.get(_TIFF_COMPRESSION, 1) != 1:  # else Pillow says it well
-        begins, sizes = (opened.tag_v2.get(strips) or opened.tag_v2.get(tiles) or () for strips, tiles in _TIFF_PARTS)
-        return any(begin + size > len(data) for begin, size in zip(begins, sizes, strict=False))
-    return False
+    return data.startswith(SIGNATURE) and _PNG_END not in data
+
+
+def _lacks_a_part(opened: Image.Image, data: bytes) -> bool:
+    """Whether a compressed TIFF ends early, of which its decoder would tell on standard error."""
+    if not isinstance(opened, TiffImageFile) or opened.tag_v2.get(_TIFF_COMPRESSION, 1) == 1:
+        return False
+    begins, sizes = (opened.tag_v2.get(strips) or opened.tag_v2.get(tiles) or () for strips, tiles in _TIFF_PARTS)
+    return any(begin + size > len(data) for begin, size in zip(begins, sizes, strict=False))
 
 
 def _full_range(grey: AnyImage, opened: Image.Image) -> AnyImage:

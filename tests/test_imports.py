@@ -26,7 +26,7 @@ LAYERS = {
     "tiff_exif": "metadata",
     "photo_writer": "metadata pixels png tiff_exif",
     "deep_tiff": "pixels",
-    "image": "deep_tiff metadata photo_writer pixels lmdb_images",
+    "image": "deep_tiff metadata photo_writer pixels png lmdb_images",
     "image_paths": "lmdb_images",
     "lmdb_images": "",
     "markdown": "",
