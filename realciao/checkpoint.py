@@ -45,6 +45,10 @@ def read_header(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
     try:
+        path.open("rb").close()
+    except OSError as error:  # for which safetensors has other words
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         header = json.loads(metadata[HEADER])

@@ -172,9 +172,10 @@ class Upscaler:
     def _in_steps(self, image: AnyImage, steps: Sequence[Size], progress: Progress | None) -> Iterator[AnyImage]:
         exact = to_float(image)
         areas = [height * width for height, width in steps]
+        tell = progress or (lambda done, wanted: None)
 
-        def part(number: int) -> Progress | None:
-            return progress and (lambda done, _: progress(sum(areas[:number]) + done, sum(areas)))
+        def part(number: int) -> Progress:
+            return lambda done, _: tell(sum(areas[:number]) + done, sum(areas))
 
         for number, step in enumerate(steps[:-1]):
             exact = self.upscale(exact, size=step, progress=part(number))

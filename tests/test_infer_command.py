@@ -14,7 +14,7 @@ from PIL import Image
 
 import realciao
 from realciao import photo_upscaling
-from realciao.commands import infer, infer_run, progress_line
+from realciao.commands import infer, infer_journal, infer_run, progress_line
 from realciao.image import read_image, write_image
 from realciao.photo_writer import Bands
 
@@ -222,6 +222,12 @@ def test_a_long_run_says_how_far_it_is_in_plain_lines_off_a_terminal(
     assert all(line.split()[0].endswith(f"/{sum(pixels) / 1e6:.3g}") for line in lines)
     assert [line.split()[2] for line in lines] == ["D.JPG", "a.png", "b.png", "c.tif"]
     assert lines[-1].endswith("Mpx c.tif (4 of 4), 0:00:00 left")
+    stream.truncate(0)
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "2", "-s", 5, "--max_step", 2, "-m", weights) == 0
+    shares = [float(line.split("/")[0].strip("\0")) for line in stream.getvalue().splitlines()]
+    assert shares == sorted(shares)
+    assert len(shares) == 3  # steps
+    assert shares[-1] == pytest.approx(25 * 9 * 14 / 1e6, rel=0.01)
     assert "\r" not in stream.getvalue()
 
 
@@ -335,6 +341,19 @@ def test_a_journal_of_rubbish_is_no_reason_to_fail(photos: Path, weights: str, t
     (tmp_path / "out.journal.jsonl").write_bytes(rubbish)
     assert _run(*command) == 0
     assert set(_tree(tmp_path / "out")) == {"a.png"}
+
+
+def test_a_journal_that_cannot_be_written_is_said_once(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(infer_journal, "open", refuse, raising=False)
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 1, "-m", weights) == 0
+    assert len(_tree(tmp_path / "out")) == 4
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"note: {tmp_path / 'out.journal.jsonl'}: Permission denied, so --resume ")
 
 
 def test_what_is_there_by_the_time_it_is_made_is_not_replaced_unasked(
