@@ -88,9 +88,9 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
         UserError: different networks, or a share outside [0, 1].
     """
     if not 0 <= share <= 1:
-        raise UserError(f"denoise is {share}; give a number from 0 to 1")
+        raise UserError(f"{share:g} is no share; give a number from 0 to 1")
     if one.spec != other.spec:
-        raise UserError("denoise lies between two weights of one network; these are of different ones")
+        raise UserError("these are weights of different networks, between which there is nothing; give two of one")
     theirs = other.state_dict()
     mixed = {
         name: tensor.lerp(theirs[name], share) if tensor.is_floating_point() else tensor

@@ -104,7 +104,10 @@ class Upscaler:
             raise UserError(
                 "denoise lies between two weights: give two, and a number from 0 to 1; or one, and no denoise"
             )
-        net = nets[0] if denoise is None else blend_weights(nets[1], nets[0], denoise)
+        try:
+            net = nets[0] if denoise is None else blend_weights(nets[1], nets[0], denoise)
+        except UserError as error:
+            raise UserError(f"denoise: {error}") from error
         return cls(net, device, tile_px, halo_px, **options)
 
     def upscale(

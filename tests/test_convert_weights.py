@@ -1,5 +1,6 @@
 """Checkpoints of others become weights files of ours."""
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,29 @@ def test_an_encoder_that_does_not_fit_is_one_line_and_status_2(
     assert says in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_two_weights_of_one_network_are_blended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def made(name: str, seed: int, hidden: int = 4) -> Path:
+        torch.manual_seed(seed)
+        encoder = {"type": "SmallEncoder", "num_feat": 4, "num_block": 1}
+        net = build(ARCH_REGISTRY, {"type": "CiaoSR", "encoder": encoder, "decoder": {**DECODER, "hidden": [hidden]}})
+        realciao.checkpoint.save_weights(net, tmp_path / name)
+        return tmp_path / name
+
+    one, other, wide = made("one.safetensors", 1), made("other.safetensors", 2), made("wide.safetensors", 3, hidden=5)
+    out = tmp_path / "out.safetensors"
+    assert exit_status(main, str(one), str(out), "--blend", str(other), "0.25") == 0
+    a, b, c = (realciao.load_weights(path).state_dict() for path in (one, other, out))
+    for name, tensor in c.items():
+        torch.testing.assert_close(tensor, 0.75 * a[name] + 0.25 * b[name])
+    for arguments, problem in (
+        ([str(other), "x"], "--blend: 'x' is no number"),
+        ([str(other), "1.5"], "--blend: 1.5 is no share"),
+        ([str(wide), "0.5"], "--blend: these are weights of different networks"),
+        ([str(tmp_path / "none"), "0.5"], "--blend: .*none"),
+    ):
+        capsys.readouterr()
+        assert exit_status(main, str(one), str(tmp_path / "bad.safetensors"), "--blend", *arguments) == 2
+        assert re.search(problem, capsys.readouterr().err)
+        assert not (tmp_path / "bad.safetensors").exists()

@@ -2,7 +2,7 @@
 
 A released CiaoSR is converted whole. With --network, the encoder of that option file's network takes the weights of a
 trained one (BasicSR, SwinIR, Real-ESRGAN, BSRGAN, LIIF, LTE) and the decoder is fresh: a start for training, given as
-path.pretrain_network_g.
+path.pretrain_network_g. With --blend, two weights of one network become those between them.
 """
 
 import argparse
@@ -31,6 +31,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--local_size", type=int, choices=[1, 2], default=2, help="neighbours per axis (default: %(default)s)")
     add("--network", type=Path, metavar="OPTIONS.yml", help="load IN into the encoder of this file's network_g")
     add("--img_range", type=float, default=1.0, help="with --network: 255 for an EDSR or RCAN of BasicSR's")
+    add(
+        "--blend",
+        nargs=2,
+        metavar=("OTHER", "SHARE"),
+        help="give OUT so much of the weights OTHER, from 0 to 1, and of IN the rest (network interpolation)",
+    )
     add("--overwrite", action="store_true", help="replace OUT if it exists")
     return parser
 
@@ -45,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.output.exists() and not args.overwrite:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")
     net, notes = _with_encoder(args) if args.network else _whole(args)
+    if args.blend:
+        net, notes = _blended(net, *args.blend), {**notes, "blended_with": " ".join(args.blend)}
     save_weights(net, args.output, **{"converted_from": args.input.name, **notes})
     print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")
     return 0
@@ -66,6 +74,19 @@ def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
         return from_published(weights, res=not args.no_res, local_size=args.local_size), {}
     except UserError as error:
         raise UserError(f"{args.input}: {error}; weights of an encoder alone need --network OPTIONS.yml") from error
+
+
+def _blended(net: "nn.Module", other: str, share: str) -> "nn.Module":
+    from realciao.checkpoint import blend_weights, load_weights
+    from realciao.errors import UserError
+    from realciao.inference import find_weights
+
+    try:
+        return blend_weights(net, load_weights(find_weights(other)), float(share))
+    except UserError as error:
+        raise UserError(f"--blend: {error}") from error
+    except ValueError as error:
+        raise UserError(f"--blend: '{share}' is no number") from error
 
 
 def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
