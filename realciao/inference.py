@@ -158,7 +158,7 @@ class Upscaler:
         if max_step is not None:
             count_pixels(*out_size)
             steps = step_sizes((height, width), out_size, max_step)
-            if roi and len(steps) > 1:
+            if roi is not None and len(steps) > 1:
                 raise SizeError(f"a region cannot be made in {len(steps)} steps; leave max_step out")
             if len(steps) > 1:
                 return Bands((*out_size, *image.shape[2:]), image.dtype, self._in_steps(image, steps, progress))

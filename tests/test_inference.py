@@ -524,7 +524,7 @@ def test_steps_are_the_networks_own_one_after_the_other_unrounded(net: nn.Module
     assert np.abs(stepped / 255 - expected).max() <= 0.5 / 255 + 1e-5
     assert np.array_equal(upscaler.upscale(image, 2, max_step=3), upscaler.upscale(image, 2))
     with pytest.raises(SizeError, match="2 steps"):
-        upscaler.upscale(image, 5, max_step=3, roi=(0, 0, 2, 2))
+        upscaler.upscale(image, 5, max_step=3, roi=np.array([0, 0, 2, 2]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("denoise", "end"), [(1.0, "real"), (0.0, "classical")])
