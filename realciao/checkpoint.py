@@ -45,14 +45,17 @@ def read_header(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path}: no such weights file")
     try:
+        path.open("rb").close()
+    except OSError as error:  # for which safetensors has other words
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         header = json.loads(metadata[HEADER])
     except (safetensors.SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path}: not a whole safetensors file ({error}); "
-            "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-        ) from error
+        convert = "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
+        cure = "copy it anew" if path.suffix == ".safetensors" else convert
+        raise UserError(f"{path}: not a whole safetensors file ({error}); {cure}") from error
     except (KeyError, json.JSONDecodeError, RecursionError) as error:
         raise UserError(
             f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "

@@ -33,19 +33,23 @@ def read_deep_tiff(data: bytes, max_pixels: int) -> DeepTiff | None:
         page = file.pages.first
         if page.imagewidth * page.imagelength > max_pixels:
             raise ValueError(f"{page.imagewidth}x{page.imagelength} are more than {max_pixels} pixels")
-        colours = {"MINISBLACK": 1, "RGB": 3}.get(getattr(page.photometric, "name", ""))
+        meaning = getattr(page.photometric, "name", "")
+        colours = {"MINISBLACK": 1, "MINISWHITE": 1, "RGB": 3}.get(meaning)
         if colours is None or page.dtype is None or page.dtype.name not in _DTYPES or page.imagedepth > 1:
             return None
         extra = int(page.extrasamples[0]) if page.extrasamples else 0
         try:
             stored = page.asarray()
         except ValueError:
-            if page.planarconfig == 2 or extra == 1 or page.samplesperpixel == 2:  # OpenCV gets these wrong
+            # OpenCV gets these wrong
+            if page.planarconfig == 2 or extra == 1 or page.samplesperpixel == 2 or meaning == "MINISWHITE":
                 raise
             return None
         stored = stored.reshape(-1, *page.shape[-2:]) if page.planarconfig == 2 else stored
         channels = np.moveaxis(stored, 0, -1) if page.planarconfig == 2 and stored.ndim == 3 else stored
         image = np.atleast_3d(channels).astype(_DTYPES[page.dtype.name])
+        if meaning == "MINISWHITE":
+            image[:, :, 0] = from_float(1 - to_float(image[:, :, 0]), image.dtype)
         tags = page.tags
         return DeepTiff(_with_alpha(image, colours, extra), tags.valueof(274, 1), len(file.pages))
 

@@ -29,6 +29,8 @@ SHIFT = 0.15
 """Mean difference of an image's mean colour from its ground truth's, in [0, 1], from which on colours have drifted."""
 FADED = 0.25
 """Share of the ground truth's saturation, or contrast, under which images are grey, or flat."""
+SMALLEST_ENCODER = "{type: SmallEncoder, num_feat: 16, num_block: 4}"
+"""What is left where nothing else can be lowered, in the words of an option file."""
 VISIBLE = 0.02
 """Saturation or contrast, in [0, 1], of a ground truth that has enough of it to be lost."""
 
@@ -174,7 +176,7 @@ def out_of_memory(stage: Stage, where: str, processes: int) -> UserError:
             cure = f"{path}.lq_size={patch // 2} {path}.sample_q={points}"
             why = "a batch of one is as small as it gets"
         else:
-            cure, why = "network_g to a smaller network", "there is nothing else left to lower"
+            cure, why = f"'network_g.encoder={SMALLEST_ENCODER}'", "a smaller network, for a run begun anew"
     return UserError(f"{where}: out of memory with batch_size {data.batch_size}: --set {cure} ({why})")
 
 

@@ -26,6 +26,7 @@ from realciao.lmdb_images import find_lmdb, read_lmdb
 from realciao.metadata import Metadata, read_metadata, read_tiff_metadata
 from realciao.photo_writer import Bands, ImageError, encode_png, write_photo
 from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
+from realciao.png import SIGNATURE
 
 MAX_PIXELS = 500_000_000
 """Larger images are refused before they are decoded: some tiny files unfold to more memory than a machine has."""
@@ -33,7 +34,10 @@ MAX_PIXELS = 500_000_000
 # others that Pillow knows (EPS) run programs
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+_TRUNCATED = "the file is truncated"
 _PNG_END = b"IEND\xaeB`\x82"
+_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_MEANING = 258, 259, 262
+_TIFF_PARTS = (273, 324), (279, 325)  # where the strips, or the tiles, begin, and their bytes
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _decoder_lock = threading.Lock()
 
@@ -212,6 +216,8 @@ def _decoders(allow_truncated: bool) -> Iterator[None]:
 
 
 def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
+    if not allow_truncated and _lacks_its_end(data):
+        raise ValueError(_TRUNCATED)
     try:
         opened = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
@@ -220,8 +226,8 @@ def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
         raise
     with opened:
         _check_pixels(opened, max_pixels)
-        if opened.format == "PNG" and _PNG_END not in data and not allow_truncated:
-            raise ValueError("the file is truncated")  # where only the end mark is gone, Pillow says nothing
+        if not allow_truncated and _lacks_a_part(opened, data):
+            raise ValueError(_TRUNCATED)
         deep = _has_deep_colour(opened)
         grey_with_alpha = any(str(tile[3]).startswith("LA;16") for tile in getattr(opened, "tile", ()))
         opened.load()  # it is Pillow that notices a file that breaks off
@@ -229,12 +235,37 @@ def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
         frames = getattr(opened, "n_frames", 1)
         notes = (f"the first of {frames} frames is read",) if frames > 1 else ()
         if not deep:
-            return Photo(_as_array(ImageOps.exif_transpose(opened)), metadata, notes)
+            image = _as_array(ImageOps.exif_transpose(opened))
+            return Photo(_full_range(image, opened) if image.dtype == np.uint16 else image, metadata, notes)
         if opened.format == "TIFF":
             return Photo(_decode_deep_tiff(data, max_pixels).image, metadata, notes)
         image = _decode_deep(data)
         image = image[:, :, [0, 3]] if grey_with_alpha else image
         return Photo(_turn_upright(image, opened.getexif().get(ExifTags.Base.Orientation, 1)), metadata, notes)
+
+
+def _lacks_its_end(data: bytes) -> bool:
+    """Whether a PNG or a WebP ends early: of these Pillow says nothing of it, or that there is no decoder."""
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return len(data) < 8 + int.from_bytes(data[4:8], "little")
+    return data.startswith(SIGNATURE) and _PNG_END not in data
+
+
+def _lacks_a_part(opened: Image.Image, data: bytes) -> bool:
+    """Whether a compressed TIFF ends early, of which its decoder would tell on standard error."""
+    if not isinstance(opened, TiffImageFile) or opened.tag_v2.get(_TIFF_COMPRESSION, 1) == 1:
+        return False
+    begins, sizes = (opened.tag_v2.get(strips) or opened.tag_v2.get(tiles) or () for strips, tiles in _TIFF_PARTS)
+    return any(begin + size > len(data) for begin, size in zip(begins, sizes, strict=False))
+
+
+def _full_range(grey: AnyImage, opened: Image.Image) -> AnyImage:
+    """Of a TIFF's 12 bits 16, and white where 0 is to be white, of which Pillow minds neither."""
+    if not isinstance(opened, TiffImageFile):
+        return grey
+    levels = 2 ** opened.tag_v2.get(_TIFF_BITS, (16,))[0] - 1
+    grey = grey if levels == 65535 else np.rint(grey * (65535 / levels)).astype(np.uint16)
+    return 65535 - grey if opened.tag_v2.get(_TIFF_MEANING) == 0 else grey
 
 
 def _check_pixels(opened: Image.Image, max_pixels: int) -> None:
@@ -266,7 +297,7 @@ def _turn_upright(image: AnyImage, orientation: int) -> AnyImage:
 def _has_deep_colour(opened: Image.Image) -> bool:
     """Whether the file holds several channels of 16 bits, of which Pillow would silently keep 8."""
     if opened.format == "TIFF":
-        return max(opened.tag_v2.get(258, (1,))) > 8 and len(opened.getbands()) > 1  # type: ignore[attr-defined]
+        return max(opened.tag_v2.get(_TIFF_BITS, (1,))) > 8 and len(opened.getbands()) > 1  # type: ignore[attr-defined]
     return any(";16" in str(tile[3]) for tile in opened.tile) and len(opened.getbands()) > 1  # type: ignore[attr-defined]
 
 
@@ -281,7 +312,7 @@ def _decode_deep_tiff(data: bytes, max_pixels: int) -> Photo:
 def _decode_deep(data: bytes) -> AnyImage:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise ValueError("the file is broken, or of a kind that OpenCV does not know")
+        raise ValueError("the file is broken, or of a kind that is not known; save it as RGB or grey of 8 or 16 bits")
     if image.dtype == np.float64:
         image = image.astype(np.float32)
     if image.dtype not in (np.uint8, np.uint16, np.float32):

@@ -1,46 +1,32 @@
-"""Upscales images of any kind and size: tiles in, bands of rows out, so that memory stays bounded."""
+"""Upscales images of any kind and size: a network and how it is run, what is asked of it, and whether that can be."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import nn
 
-from realciao.alpha import fill_hidden, sample_alpha
 from realciao.archs.steps import step_sizes
 from realciao.checkpoint import blend_weights, load_weights
-from realciao.coords import make_axis
-from realciao.devices import Dtype, choose_device, choose_dtype, is_out_of_memory
+from realciao.devices import Dtype, choose_device, choose_dtype
 from realciao.errors import UserError
 from realciao.photo_writer import Bands
 from realciao.pixels import AnyImage, from_float, to_float
+from realciao.shipped_weights import find_weights, shipped_for
 from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
-from realciao.tile_decoding import Dials, decode_tile
-from realciao.tile_memory import SMALLEST_TILE_PX, choose_tile
-from realciao.tiling import Span, owned_outputs, split_axis
+from realciao.tile_bands import Progress, TileBands
+from realciao.tile_decoding import Dials
+from realciao.tiling import owned_outputs
 
-SHIPPED_WEIGHTS = ("real", "classical")
-"""The first removes what wears photos, the second takes them as they are."""
 MAX_EXACT_HALO_PX = 64
 """Networks that reach further (RDN, SwinIR, global attention) get the halo and fade below, unless one is asked for: with all
 of its reach around it, a tile's encoder would do many times the work."""
 SHORT_HALO_PX = 32
 FADE_PX = 8
 """On either side of a border between tiles that only come close to the whole."""
-SMALLEST_ROWS = 256
-"""Of a tile's output, where more would be too many bytes and the scale is above 8: there an encoder's halo costs little."""
-BAND_BYTES = 64 * 2**20
-"""Of a row of tiles' output, for wide images at large scales."""
-DIAL_BYTES = 48
-"""Of an output pixel where a tile is made as a whole, for a dial's sake: a few copies of its colours as floats."""
 MAX_BACK_PROJECTION = 50
-
-Progress = Callable[[int, int], None]
-"""Called with the output pixels done so far and those wanted in all."""
 
 
 class Upscaler:
@@ -71,10 +57,12 @@ class Upscaler:
         back_projection: int = 0,
     ) -> None:
         for name, value in (("tile_px", tile_px), ("halo_px", halo_px), ("back_projection", back_projection)):
-            if value is not None and value < 0:
-                raise UserError(f"{name} is {value}; give 0 or more")
+            if value is not None and not (isinstance(value, int) and value >= 0):
+                raise UserError(f"{name} is {value}; give a whole number, 0 or more")
         if back_projection > MAX_BACK_PROJECTION:
             raise UserError(f"back_projection is {back_projection}; give at most {MAX_BACK_PROJECTION}, 3 is enough")
+        if not all(hasattr(net, name) for name in ("prepare", "decode", "multiple", "reach_px")):
+            raise UserError(f"{type(net).__name__} is no network for any scale: it cannot be asked at coordinates")
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.net: Any = net.to(self.device, self.dtype).eval()
@@ -109,7 +97,7 @@ class Upscaler:
             UserError: no such weights, not a weights file, or no such device.
         """
         if weights is None:
-            weights = SHIPPED_WEIGHTS[0] if denoise is None else SHIPPED_WEIGHTS
+            weights = shipped_for(denoise)
         files = [weights] if isinstance(weights, str | Path) else list(weights)
         nets = [load_weights(find_weights(file)) for file in files]
         if len(nets) != (1 if denoise is None else 2):
@@ -144,7 +132,7 @@ class Upscaler:
                 made, equal to that part of the whole.
             max_step: enlarge by so much at a time at most: a larger scale is reached in several steps (the paper's multi-step
                 synthesis), unrounded in between.
-            progress: called after every band of rows, in each step anew.
+            progress: called after every band of rows, with what all steps make together.
 
         Raises:
             SizeError: both or none of scale and size, or one that is no size, too large, or empty.
@@ -164,12 +152,13 @@ class Upscaler:
     ) -> Bands:
         """`upscale`, in bands of rows that are made as they are asked for: memory is that of a row of tiles."""
         _check_image(image)
+        image = np.asarray(image)  # a matrix, for one, would stay two-dimensional
         height, width = image.shape[:2]
         out_size = output_size((height, width), scale, size)
         if max_step is not None:
             count_pixels(*out_size)
             steps = step_sizes((height, width), out_size, max_step)
-            if roi and len(steps) > 1:
+            if roi is not None and len(steps) > 1:
                 raise SizeError(f"a region cannot be made in {len(steps)} steps; leave max_step out")
             if len(steps) > 1:
                 return Bands((*out_size, *image.shape[2:]), image.dtype, self._in_steps(image, steps, progress))
@@ -179,150 +168,22 @@ class Upscaler:
         count_pixels(bottom - top, right - left)
         flat = image.ndim == 2
         shape = (bottom - top, right - left) if flat else (bottom - top, right - left, image.shape[2])
-        rows = self._retry(image[:, :, None] if flat else image, out_size, keep, progress)
+        how = TileBands(self.net, self.device, self.dtype, self.dials, self.tile_px, self.halo_px, self.fade_px)
+        rows = how.make(image[:, :, None] if flat else image, out_size, keep, progress)
         return Bands(shape, image.dtype, (band[:, :, 0] for band in rows) if flat else rows)
 
     def _in_steps(self, image: AnyImage, steps: Sequence[Size], progress: Progress | None) -> Iterator[AnyImage]:
         exact = to_float(image)
-        for step in steps[:-1]:
-            exact = self.upscale(exact, size=step, progress=progress)
-        for band in self.upscale_bands(exact, size=steps[-1], progress=progress).rows:
+        areas = [height * width for height, width in steps]
+        tell = progress or (lambda done, wanted: None)
+
+        def part(number: int) -> Progress:
+            return lambda done, _: tell(sum(areas[:number]) + done, sum(areas))
+
+        for number, step in enumerate(steps[:-1]):
+            exact = self.upscale(exact, size=step, progress=part(number))
+        for band in self.upscale_bands(exact, size=steps[-1], progress=part(len(steps) - 1)).rows:
             yield from_float(band, image.dtype)
-
-    def _retry(
-        self, image: AnyImage, out_size: Size, keep: tuple[tuple[int, int], ...], progress: Progress | None
-    ) -> Iterator[AnyImage]:
-        """The bands; from one on that does not fit into memory, with tiles half as large."""
-        image = fill_hidden(image)
-        tile_px = self.tile_px
-        if tile_px is None:
-            shape = (keep[0][1] - keep[0][0], keep[1][1] - keep[1][0])
-            tile_px = choose_tile(self.net, self.device, self.dtype, shape, self.halo_px)
-            if not tile_px and self.dials != Dials():
-                tile_px = max(image.shape[:2])  # all columns, but no more rows than _cut allows
-        (first, last), columns = keep
-        n, n_out = image.shape[0], out_size[0]
-        row, above = owned_outputs(first, last, n, n_out)[0], 0
-        while True:
-            try:
-                for band in self._bands(image, out_size, ((first, last), columns), tile_px, progress):
-                    made, above = band[above:], max(0, above - len(band))
-                    row += len(made)
-                    if len(made):
-                        yield made
-                return
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                tile_px = (tile_px or max(image.shape[:2])) // 2
-                if tile_px < SMALLEST_TILE_PX:
-                    raise UserError(
-                        f"out of memory on {self.device}, with tiles of {2 * tile_px} pixels too; close other programs, "
-                        "give a smaller scale, or another --device"
-                    ) from error
-            # on from the LR row that holds the centre of the next row of the result
-            first = (2 * row + 1) * n // (2 * n_out)
-            above = row - owned_outputs(first, last, n, n_out)[0]
-
-    @torch.inference_mode()
-    def _bands(
-        self,
-        image: AnyImage,
-        out_size: Size,
-        keep: tuple[tuple[int, int], ...],
-        tile_px: int,
-        progress: Progress | None,
-    ) -> Iterator[AnyImage]:
-        """Row of tiles after row of tiles; what the next one also makes waits for it."""
-        rows_axis, columns_axis = self._cut(image, out_size, keep, tile_px)
-        left, right = columns_axis[0].out_begin, columns_axis[-1].out_end
-        wanted, done = (rows_axis[-1].out_end - rows_axis[0].out_begin) * (right - left), 0
-        fades = self.fade_px > 0
-
-        def count(pixels: np.ndarray) -> None:
-            nonlocal done
-            done += pixels.shape[0] * pixels.shape[1]
-            if progress:
-                progress(min(done, wanted), wanted)
-
-        waiting = np.empty((0, right - left, image.shape[2]), np.float32)
-        for rows, following in pairwise([*rows_axis, None]):
-            assert rows is not None
-            if len(columns_axis) == 1 and not fades:  # no tile beside it to wait for
-                for _, pixels in self._decode_tile(image, rows, columns_axis[0], out_size):
-                    yield np.ascontiguousarray(from_float(pixels, image.dtype))
-                    count(pixels)
-                continue
-            shape = (rows.out_end - rows.out_begin, right - left, image.shape[2])
-            buffer = np.zeros(shape, np.float32 if fades else image.dtype)
-            buffer[: len(waiting)] = waiting
-            for columns in columns_axis:
-                for row, pixels in self._decode_tile(image, rows, columns, out_size):
-                    begin = row - rows.out_begin
-                    part = buffer[begin : begin + len(pixels), columns.out_begin - left : columns.out_end - left]
-                    if fades:
-                        part += pixels * rows.weights()[begin:][: len(pixels), None, None] * columns.weights()[:, None]
-                    else:
-                        part[:] = from_float(pixels, image.dtype)
-                    count(pixels)
-            final = (following.out_begin if following else rows.out_end) - rows.out_begin
-            waiting = buffer[final:]
-            yield from_float(buffer[:final], image.dtype) if fades else buffer[:final]
-
-    def _cut(
-        self, image: AnyImage, out_size: Size, keep: tuple[tuple[int, int], ...], tile_px: int
-    ) -> tuple[list[Span], list[Span]]:
-        """The tiles along rows and along columns, with fewer rows where their output would be too many bytes."""
-        height, width, channels = image.shape
-        row_bytes = out_size[1] * channels * image.itemsize
-        if self.dials != Dials():
-            row_bytes += min(tile_px, width) * out_size[1] // width * DIAL_BYTES
-        most = int(BAND_BYTES / row_bytes * height / out_size[0])
-        least = min(SMALLEST_TILE_PX, -(-SMALLEST_ROWS * height // out_size[0]))
-        tiles = (min(tile_px, max(least, most)), tile_px)
-        rows, columns = (
-            split_axis(n, n_out, tile, self.halo_px, self.net.multiple, kept, self.fade_px)
-            for n, n_out, tile, kept in zip((height, width), out_size, tiles, keep, strict=True)
-        )
-        return rows, columns
-
-    def _decode_tile(
-        self, image: AnyImage, rows: Span, columns: Span, out_size: Size
-    ) -> Iterator[tuple[int, Float[np.ndarray, "hq wq c"]]]:
-        """The output pixels that one tile makes, in bands: the first row of each, and its pixels."""
-        tile = to_float(image[rows.begin : rows.end, columns.begin : columns.end])
-        has_alpha = tile.shape[2] in (2, 4)
-        colour = tile[:, :, : tile.shape[2] - has_alpha]
-        planes = np.broadcast_to(colour.transpose(2, 0, 1), (3, *colour.shape[:2]))
-        lq = torch.from_numpy(np.array(planes, order="C"))[None].to(self.device, self.dtype)
-        height, width = image.shape[:2]
-        for row, pred in decode_tile(self.net, lq, rows, columns, (height, width), out_size, self.dials):
-            pixels = pred.permute(1, 2, 0).cpu().numpy()
-            pixels = pixels if colour.shape[2] == 3 else pixels.mean(axis=2, keepdims=True)
-            if has_alpha:
-                frame = (rows.begin, columns.begin, height, width)
-                ys = make_axis(out_size[0])[row : row + len(pixels)]
-                xs = make_axis(out_size[1])[columns.out_begin : columns.out_end]
-                pixels = np.concatenate([pixels, sample_alpha(tile[:, :, -1], frame, ys, xs)], axis=2)
-            yield row, pixels
-
-
-def find_weights(weights: str | Path) -> Path:
-    """The file of the weights "real" or "classical", or the path given. UserError where there is none."""
-    shipped = str(weights) in SHIPPED_WEIGHTS
-    path = Path(__file__).parent / "weights" / f"{weights}.safetensors" if shipped else Path(weights)
-    if path.is_file():
-        return path
-    names = " and ".join(f"'{name}'" for name in SHIPPED_WEIGHTS)
-    problem = (
-        f"weights '{weights}' do not come with this version"
-        if shipped
-        else f"{path}: no such weights file; those that come with it are called {names}"
-    )
-    raise UserError(
-        f"{problem}; to make some, train with `python realciao/train.py -opt options/quickstart.yml` "
-        "and give the .safetensors file that its last lines name"
-    )
 
 
 def _check_image(image: AnyImage) -> None:

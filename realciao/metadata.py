@@ -20,8 +20,8 @@ from realciao.png import Chunk
 SIZE_TAGS = {ExifTags.Base.ImageWidth: 1, ExifTags.Base.ImageLength: 0}
 _EXIF_SIZE_TAGS = {ExifTags.Base.ExifImageWidth: 1, ExifTags.Base.ExifImageHeight: 0}
 STORAGE_TAGS = {
-    254, 255, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 347, 529,
-    530, 531, 532, 700, 33723, 34377, 34675,
+    254, 255, 258, 259, 262, 266, 273, 277, 278, 279, 282, 283, 284, 296, 317, 320, 322, 323, 324, 325, 330, 338, 339, 347, 400,
+    529, 530, 531, 532, 700, 32997, 32998, 33723, 34377, 34675,
 }  # fmt: skip
 """How a TIFF was stored, not what the photo is: its writer says these anew."""
 _XMP_SIZES = {"tiff:ImageWidth": 1, "tiff:ImageLength": 0, "exif:PixelXDimension": 1, "exif:PixelYDimension": 0}

@@ -11,6 +11,8 @@ from realciao.errors import UserError
 MAX_OUTPUT_PIXELS = 4_000_000_000
 MAX_OUTPUT_SIDE = 10_000_000
 
+_SEVERAL = (tuple, list, np.ndarray)
+
 Size = tuple[int, int]
 Roi = tuple[int, int, int, int]
 """(y0, x0, y1, x1) in pixels of the input."""
@@ -58,16 +60,25 @@ def output_size(size: Size, scale: float | tuple[float, float] | None, wanted: S
     if (scale is None) == (wanted is None):
         raise SizeError("give either a scale or a size")
     if scale is not None:
-        scales = tuple(scale) if isinstance(scale, tuple | list) else (scale, scale)
-        if len(scales) != 2 or not all(math.isfinite(s) and s > 0 for s in scales):
-            raise SizeError(f"scale {scale} is not a number above 0")
+        scales = tuple(scale) if isinstance(scale, _SEVERAL) else (scale, scale)
+        if len(scales) != 2 or not all(isinstance(s, int | float | np.number) and 0 < s < math.inf for s in scales):
+            shown = " x ".join(dict.fromkeys(map(str, scales[::-1])))
+            raise SizeError(f"scale {shown:.40} is not a number above 0, nor two for y and x")
         if max(scales) > MAX_OUTPUT_PIXELS:
             raise SizeError(_too_large("scale"))
         return scaled_size(size, (scales[0], scales[1]))
     assert wanted is not None
-    if len(wanted) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in wanted):
+    if not _are_whole(wanted, 2) or min(wanted) <= 0:
         raise SizeError(f"size {wanted} is not a height and a width of 1 pixel or more")
     return int(wanted[0]), int(wanted[1])
+
+
+def _are_whole(numbers: object, count: int) -> bool:
+    return (
+        isinstance(numbers, _SEVERAL)
+        and len(numbers) == count
+        and all(isinstance(n, int | np.integer) for n in numbers)
+    )
 
 
 def _too_large(name: str) -> str:
@@ -87,9 +98,12 @@ def count_pixels(height: int, width: int) -> int:
 def check_roi(roi: Roi | None, size: Size) -> tuple[tuple[int, int], tuple[int, int]]:
     """The rows and the columns of a region; all where it is None. SizeError where it has no area inside the image."""
     roi = (0, 0, *size) if roi is None else roi
-    if len(roi) != 4 or not all(isinstance(n, int | np.integer) for n in roi):
+    if not _are_whole(roi, 4):
         raise SizeError(f"region {roi} is not (y0, x0, y1, x1) in whole pixels")
     y0, x0, y1, x1 = map(int, roi)
     if not (0 <= y0 < y1 <= size[0] and 0 <= x0 < x1 <= size[1]):
-        raise SizeError(f"region {roi} is not (y0, x0, y1, x1) with an area inside the image of {size[1]}x{size[0]}")
+        raise SizeError(
+            f"region of the columns {x0} up to {x1} and the rows {y0} up to {y1} has no area, or is not inside the image of "
+            f"{size[1]}x{size[0]} (width x height)"
+        )
     return (y0, y1), (x0, x1)

@@ -11,7 +11,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from realciao.metadata import SIZE_TAGS, STORAGE_TAGS, Metadata, keep_letters, parse_exif
 
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
-_NOT_COPIED = {*STORAGE_TAGS, *SIZE_TAGS, *_DIRECTORIES}
+_NOT_COPIED = {*STORAGE_TAGS, *SIZE_TAGS, *_DIRECTORIES, ExifTags.IFD.Interop}
 _BYTE, _ASCII, _SHORT, _LONG = 1, 2, 3, 4
 _HEADER = b"II*\0\0\0\0\0"
 

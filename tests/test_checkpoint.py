@@ -107,6 +107,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         realciao.load_weights(tmp_path / "none.safetensors")
 
 
+def test_weights_without_permission_are_one_line_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, mode: str) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "a.safetensors").touch()
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UserError, match=r"a\.safetensors: cannot be read \(Permission denied\)"):
+        realciao.load_weights(tmp_path / "a.safetensors")
+
+
 def test_truncated_weights_are_refused_wherever_they_break_off(net: Any, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     realciao.save_weights(net, path)

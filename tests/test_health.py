@@ -2,16 +2,21 @@
 
 import json
 import math
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from realciao.archs import build_network
 from realciao.devices import is_out_of_memory
 from realciao.errors import UserError
 from realciao.health import Health, Unhealthy, color_fault, out_of_memory
 from realciao.options import Health as Limits
-from realciao.options import Stage, TrainData
+from realciao.options import Stage, TrainData, load_options
+
+QUICKSTART = Path(__file__).resolve().parents[1] / "options" / "quickstart.yml"
 
 
 def make(**limits: float) -> Health:
@@ -136,12 +141,19 @@ def test_counting_goes_on_from_a_state(gt: torch.Tensor) -> None:
             make_stage(lq_size=48, sample_q=2304),
             "stages.0.datasets.train.lq_size=24 stages.0.datasets.train.sample_q=576 ",
         ),
+        (make_stage(window=8), "'network_g.encoder={type: SmallEncoder, num_feat: 16, num_block: 4}' "),
     ],
 )
 def test_where_memory_is_short_the_line_says_what_to_lower_to_which_value(stage: Stage, cure: str) -> None:
     error = out_of_memory(stage, "stages.0", processes=2)
     assert isinstance(error, UserError)
     assert f"stages.0: out of memory with batch_size {stage.train_data.batch_size}: --set {cure}" in str(error)
+    settings = shlex.split(str(error).partition("--set ")[2].partition(" (")[0])  # as a shell reads it
+    options = load_options([QUICKSTART], settings)
+    if "network_g" in cure:
+        assert build_network(options.network_g).spec["encoder"]["num_feat"] == 16  # type: ignore[index]
+    else:
+        assert options != load_options([QUICKSTART])
 
 
 def test_the_ways_in_which_devices_say_that_memory_is_short() -> None:

@@ -424,3 +424,36 @@ def test_sixteen_bit_grey_keeps_its_transparency_in_a_png(tmp_path: Path) -> Non
     (tmp_path / "b.png").write_bytes(data[:begin] + chunk + data[begin:])
     hidden = image[:, :, 0] == image[2, 3, 0]
     assert np.array_equal(read_image(tmp_path / "b.png")[:, :, 1], np.where(hidden, 0, 65535))
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_a_deep_tiff_with_white_at_zero_is_no_negative(tmp_path: Path, byteorder: str) -> None:
+    grey = _random("uint16", 1)
+    tifffile.imwrite(tmp_path / "a.tif", 65535 - grey, photometric="miniswhite", byteorder=byteorder)
+    assert np.abs(read_image(tmp_path / "a.tif").astype(int) - grey).max() <= 1
+
+
+def test_twelve_bits_in_a_tiff_reach_to_white(tmp_path: Path) -> None:
+    levels = np.array([[0, 4095, 2048, 1]])
+    bits = "".join(f"{level:012b}" for level in levels[0])
+    pixels = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(pixels)}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    data = struct.pack("<4sI", b"II*", 8 + len(pixels)) + pixels + struct.pack("<H", len(tags)) + directory + bytes(4)
+    (tmp_path / "a.tif").write_bytes(data)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), np.rint(levels / 4095 * 65535))
+
+
+@pytest.mark.parametrize("suffix", ["webp", "tif"])
+def test_a_compressed_file_that_breaks_off_says_so_and_its_decoder_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "webp":
+        Image.fromarray(_random("uint8", 3)).save(path)
+    else:
+        tifffile.imwrite(path, _random("uint16", 3), photometric="rgb", compression="zlib", rowsperstrip=4)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(ImageError, match="truncated"):
+        read_image(path)
+    assert capfd.readouterr().err == ""

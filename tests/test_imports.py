@@ -26,7 +26,7 @@ LAYERS = {
     "tiff_exif": "metadata",
     "photo_writer": "metadata pixels png tiff_exif",
     "deep_tiff": "pixels",
-    "image": "deep_tiff metadata photo_writer pixels lmdb_images",
+    "image": "deep_tiff metadata photo_writer pixels png lmdb_images",
     "image_paths": "lmdb_images",
     "lmdb_images": "",
     "markdown": "",
@@ -47,8 +47,10 @@ LAYERS = {
     "back_projection": "",
     "tile_memory": "allocator",
     "tile_decoding": "archs back_projection coords tiling",
-    "inference": "archs checkpoint coords devices tiling alpha photo_writer pixels sizes tile_decoding tile_memory",
-    "photo_upscaling": "image inference photo_writer pixels sizes",
+    "tile_bands": "alpha coords devices pixels sizes tile_decoding tile_memory tiling",
+    "shipped_weights": "",
+    "inference": "archs checkpoint devices tiling photo_writer pixels shipped_weights sizes tile_bands tile_decoding",
+    "photo_upscaling": "image inference photo_writer pixels sizes tile_bands",
     "ensemble": "archs coords image tiling",
     "ensemble_figure": "ensemble image",
     "degradation_plans": "degradations",
@@ -85,7 +87,7 @@ LAYERS = {
     "commands": "allocator app benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
-    "degradation_advice degradation_plots photo_upscaling sizes trainer preparing doctor grid",
+    "degradation_advice degradation_plots photo_upscaling shipped_weights sizes trainer preparing doctor grid",
     "train": "commands engine options trainer interruption estimate data_audit stage_run",
     "status": "progress",
     "report": "comparison coords data image batch measuring options run_folder",
@@ -96,7 +98,7 @@ LAYERS = {
     "data_audit": "data image preparing",
     "bootstrap": "",
     "grid": "archs bootstrap checkpoint coords degradations degradation_plans evaluation image image_paths inference markdown "
-    "matlab_resize measuring metrics option_tree options registry tiling",
+    "matlab_resize measuring metrics option_tree options registry shipped_weights tiling",
     "scripts": "commands",
 }
 

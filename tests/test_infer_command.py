@@ -1,6 +1,8 @@
 import io
 import json
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,9 @@ from PIL import Image
 
 import realciao
 from realciao import photo_upscaling
-from realciao.commands import infer, infer_run, progress_line
+from realciao.commands import infer, infer_journal, infer_run, progress_line
 from realciao.image import read_image, write_image
+from realciao.photo_writer import Bands
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +151,14 @@ def test_a_result_that_cannot_be_written_is_reported_and_the_rest_goes_on(
     assert set(_tree(tmp_path / "out")) == {"a.png", "D.JPG", "sub"}
 
 
-def test_a_truncated_file_is_written_only_when_allowed(photos: Path, weights: str, tmp_path: Path) -> None:
+def test_a_truncated_file_is_written_only_when_allowed(
+    photos: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = photos / "D.JPG"
     path.write_bytes(path.read_bytes()[:-40])
     assert _run("-i", path, "-o", tmp_path / "out", "-s", 2, "-m", weights) == 1
     assert not _tree(tmp_path / "out")
+    assert "take what there is with --allow_truncated" in capsys.readouterr().err
     assert _run("-i", path, "-o", tmp_path / "out", "-s", 2, "-m", weights, "--allow_truncated") == 0
     assert read_image(tmp_path / "out" / "D.JPG").shape == (16, 16, 3)
 
@@ -177,6 +183,9 @@ def test_a_truncated_file_is_written_only_when_allowed(photos: Path, weights: st
         ("-m", "missing.safetensors"),
         ("-i", "missing"),
         ("--suffix", "../x"),
+        ("-o", ""),
+        ("-i", "no\nsuch"),
+        ("-i", "no\x1b[31msuch"),
         ("--no_such_option",),
     ],
 )
@@ -189,6 +198,7 @@ def test_a_wrong_option_is_one_line_and_status_two(
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert len(error.splitlines()) == 1
+    assert error[:-1].isprintable()
     assert not (tmp_path / "out").exists()
 
 
@@ -212,6 +222,12 @@ def test_a_long_run_says_how_far_it_is_in_plain_lines_off_a_terminal(
     assert all(line.split()[0].endswith(f"/{sum(pixels) / 1e6:.3g}") for line in lines)
     assert [line.split()[2] for line in lines] == ["D.JPG", "a.png", "b.png", "c.tif"]
     assert lines[-1].endswith("Mpx c.tif (4 of 4), 0:00:00 left")
+    stream.truncate(0)
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "2", "-s", 5, "--max_step", 2, "-m", weights) == 0
+    shares = [float(line.split("/")[0].strip("\0")) for line in stream.getvalue().splitlines()]
+    assert shares == sorted(shares)
+    assert len(shares) == 3  # steps
+    assert shares[-1] == pytest.approx(25 * 9 * 14 / 1e6, rel=0.01)
     assert "\r" not in stream.getvalue()
 
 
@@ -319,9 +335,71 @@ def test_resume_makes_anew_what_a_kill_cut_off_between_the_file_and_the_journal(
     assert _run("-i", photos / "D.JPG", *command[2:]) == 2
 
 
+def test_a_journal_of_rubbish_is_no_reason_to_fail(photos: Path, weights: str, tmp_path: Path) -> None:
+    command = ("-i", photos / "a.png", "-o", tmp_path / "out", "-s", 1, "-m", weights, "--resume")
+    rubbish = b"[" * 99_999 + b'\n\xff\n7\n{"result": [1]}\n{"result": "a.png"}\n'
+    (tmp_path / "out.journal.jsonl").write_bytes(rubbish)
+    assert _run(*command) == 0
+    assert set(_tree(tmp_path / "out")) == {"a.png"}
+
+
+def test_a_journal_that_cannot_be_written_is_said_once(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(infer_journal, "open", refuse, raising=False)
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 1, "-m", weights) == 0
+    assert len(_tree(tmp_path / "out")) == 4
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"note: {tmp_path / 'out.journal.jsonl'}: Permission denied, so --resume ")
+
+
+def test_what_is_there_by_the_time_it_is_made_is_not_replaced_unasked(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(infer, "refuse_existing", lambda targets: None)  # as if nothing had been there at the start
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"of another run")
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 1, "-m", weights) == 1
+    assert _tree(tmp_path / "out")["a.png"] == b"of another run"
+    assert len(_tree(tmp_path / "out")) == 4
+    assert "a.png exists" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the system has no such signals")
+def test_a_run_that_is_told_to_end_leaves_no_temporary_file(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write, before = photo_upscaling.write_photo, signal.getsignal(signal.SIGTERM)
+
+    def stop(path: Path, bands: Bands, *rest: object, **options: object) -> None:
+        def rows() -> Iterator[np.ndarray]:
+            yield next(bands.rows)
+            assert list(path.parent.iterdir())
+            signal.raise_signal(signal.SIGTERM)
+
+        write(path, bands._replace(rows=rows()), *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(photo_upscaling, "write_photo", stop)
+    assert _run("-i", photos, "-o", tmp_path / "out", "-s", 1, "-m", weights) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "ended by SIGTERM; --resume goes on\n"
+    assert not list((tmp_path / "out").iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_weights_are_known_by_their_file_whatever_names_them() -> None:
+    parse = infer.build_parser().parse_args
+    assert infer._what_matters(parse(["-i", "x"])) == infer._what_matters(parse(["-i", "x", "-m", "real"]))
+    assert infer._what_matters(parse(["-i", "x"])) != infer._what_matters(parse(["-i", "x", "-m", "classical"]))
+
+
 def test_patterns_and_several_inputs(photos: Path, weights: str, tmp_path: Path) -> None:
     assert _run("-i", f"{photos}/*.png", photos / "sub", "-o", tmp_path / "out", "-s", 1, "-m", weights) == 0
     assert set(_tree(tmp_path / "out")) == {"a.png", "b.png", "c.tif"}
+    assert _run("-i", photos / "a.png", "-i", photos / "sub", "-o", tmp_path / "2", "-s", 1, "-m", weights) == 0
+    assert set(_tree(tmp_path / "2")) == {"a.png", "b.png", "c.tif"}
     for wrong in (f"{photos}/*.gif", ""):
         assert _run("-i", wrong, "-o", tmp_path / "out", "-m", weights) == 2
 

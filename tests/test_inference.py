@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import realciao
-from realciao import inference, tile_memory
+from realciao import tile_bands, tile_memory
 from realciao.errors import UserError
 from realciao.image import AnyImage, to_float
-from realciao.inference import SizeError, Upscaler, choose_device, find_weights, output_size
+from realciao.inference import SizeError, Upscaler, choose_device, output_size
+from realciao.shipped_weights import find_weights
 
 SPEC = {
     "type": "CiaoSR",
@@ -198,6 +199,31 @@ def test_nothing_is_made_before_it_is_asked_for_in_several_steps_neither() -> No
         bands.join()
 
 
+def test_progress_is_one_over_all_steps_and_goes_on_where_memory_ran_out() -> None:
+    for net, tile, options in ((Bilinear(), 0, {"max_step": 2}), (Moody(), 64, {})):
+        seen: list[tuple[int, int]] = []
+        image = _photo((150, 20))
+        Upscaler(net, "cpu", tile).upscale(image, 3, **options, progress=lambda *state, seen=seen: seen.append(state))
+        wanted = 450 * 60 + (300 * 40 if options else 0)
+        assert seen == sorted(seen)
+        assert seen[-1] == (wanted, wanted)
+        assert {state[1] for state in seen} == {wanted}
+
+
+class Spoilt(Bilinear):
+    """Makes no numbers, as float16 may not when it overflows."""
+
+    def query_grid(self, prepared: Any, ys: Tensor, xs: Tensor, cell: Tensor) -> Tensor:
+        lq, frame = prepared
+        return super().query_grid((lq.float(), frame), ys, xs, cell).to(lq.dtype) / 0
+
+
+@pytest.mark.parametrize(("dtype", "cure"), [("float16", "give --fp32"), ("float32", "weights are broken")])
+def test_a_result_that_is_no_number_is_an_error_and_not_black(dtype: Any, cure: str) -> None:
+    with pytest.raises(UserError, match=f"not finite numbers.*{cure}"):
+        Upscaler(Spoilt(), "cpu", dtype=dtype).upscale(_photo((3, 4)), 1)
+
+
 def test_bands_come_as_they_are_made_and_join_to_the_result(net: nn.Module) -> None:
     image = _photo((60, 20), dtype=np.uint8)
     upscaler = Upscaler(net, "cpu", tile_px=16)
@@ -209,8 +235,8 @@ def test_bands_come_as_they_are_made_and_join_to_the_result(net: nn.Module) -> N
 
 
 def test_bands_stay_small_however_large_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inference, "BAND_BYTES", 15_000)
-    monkeypatch.setattr(inference, "SMALLEST_ROWS", 20)
+    monkeypatch.setattr(tile_bands, "BAND_BYTES", 15_000)
+    monkeypatch.setattr(tile_bands, "SMALLEST_ROWS", 20)
     photo, whole = _photo((12, 14), dtype=np.uint8), {}
     cases: list[tuple[int | None, dict[str, Any]]] = [
         (0, {}),
@@ -370,6 +396,19 @@ def test_colours_hidden_by_alpha_do_not_reach_the_result(net: nn.Module) -> None
     assert np.array_equal(Upscaler(net, "cpu").upscale(image, 2), Upscaler(net, "cpu").upscale(other, 2))
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_what_is_an_array_by_another_name_is_its_array() -> None:
+    grey = _photo(channels=1, dtype=np.uint8)
+    assert np.array_equal(Upscaler(Bilinear(), "cpu").upscale(np.matrix(grey), np.array([1, 1])), grey)
+
+
+def test_a_network_that_takes_no_coordinates_or_a_tile_that_is_no_number_of_pixels_is_one_line() -> None:
+    with pytest.raises(UserError, match="Identity is no network for any scale"):
+        Upscaler(nn.Identity(), "cpu")
+    with pytest.raises(UserError, match=r"tile_px is 2\.5; give a whole number"):
+        Upscaler(Bilinear(), "cpu", 2.5)  # type: ignore[arg-type]
+
+
 def test_a_view_that_runs_backwards_is_an_image_too() -> None:
     image = _photo(dtype=np.uint8)[::-1, ::-1]
     assert np.array_equal(Upscaler(Bilinear(), "cpu").upscale(image, 1), image)
@@ -408,12 +447,19 @@ def test_the_size_is_the_rounded_product_and_at_least_one_pixel(
         {"scale": float("inf")},
         {"scale": (2, 0)},
         {"scale": 1e6},
+        {"scale": "2"},
+        {"scale": 10**400},
+        {"scale": (2, None)},
+        {"scale": np.array([2, 2, 2])},
+        {"size": 5},
+        {"size": "55"},
         {"size": (0, 4)},
         {"size": (2.5, 4)},
         {"size": (10**6, 10**6)},
         {"scale": 2, "roi": (0, 0, 0, 4)},
         {"scale": 2, "roi": (3, 3, 2, 5)},
         {"scale": 2, "roi": (3, 3)},
+        {"scale": 2, "roi": 3},
         {"scale": 2, "roi": (0, 0, 1.5, 2)},
         {"scale": 2, "roi": (0, 0, 10, 9)},
         {"size": (1, 1), "roi": (0, 0, 1, 1)},
@@ -478,7 +524,7 @@ def test_steps_are_the_networks_own_one_after_the_other_unrounded(net: nn.Module
     assert np.abs(stepped / 255 - expected).max() <= 0.5 / 255 + 1e-5
     assert np.array_equal(upscaler.upscale(image, 2, max_step=3), upscaler.upscale(image, 2))
     with pytest.raises(SizeError, match="2 steps"):
-        upscaler.upscale(image, 5, max_step=3, roi=(0, 0, 2, 2))
+        upscaler.upscale(image, 5, max_step=3, roi=np.array([0, 0, 2, 2]))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("denoise", "end"), [(1.0, "real"), (0.0, "classical")])

@@ -47,6 +47,7 @@ def test_a_folder_of_nothing_but_results_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("source", "folder", "says"),
     [
+        ("in", "taken", "taken/a.png: is a folder, and the result's name"),
         ("gone", "out", "no such file or folder"),
         ("empty", "out", "holds no image"),
         ("in", "in/a.jpg", "is a file, not a folder"),
@@ -58,6 +59,7 @@ def test_a_folder_of_nothing_but_results_is_refused(tmp_path: Path):
 def test_what_cannot_be_is_one_line(tmp_path: Path, source: str, folder: str, says: str):
     tree(tmp_path, "in/a.jpg", "twice/a.jpg", "twice/a.tif", "png/a.png")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "taken" / "a.png").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "png")
     with pytest.raises(UserError, match=says) as caught:
         pairs(tmp_path / source, tmp_path / folder)
@@ -82,5 +84,6 @@ def test_what_exists_is_named_and_counted(tmp_path: Path):
 
 def test_a_file_reached_by_two_ways_is_one_job(tmp_path: Path):
     (tmp_path / "a.png").touch()
-    jobs = mirror([tmp_path, tmp_path / "a.png"], tmp_path / "out", lambda path: path.name)
+    again = tmp_path / ".." / tmp_path.name / "a.png"
+    jobs = mirror([tmp_path, tmp_path / "a.png", again], tmp_path / "out", lambda path: path.name)
     assert jobs == [Job(tmp_path / "a.png", tmp_path / "out" / "a.png")]

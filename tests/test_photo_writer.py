@@ -239,3 +239,15 @@ def test_an_absurd_resolution_counts_as_none(tmp_path: Path, suffix: str) -> Non
     assert metadata.dpi is None
     write_photo(tmp_path / f"b{suffix}", Bands(image.shape, image.dtype, iter([image])), metadata.for_size((3, 4)))
     assert read_photo(tmp_path / f"b{suffix}").image.shape == image.shape
+
+
+def test_how_a_tiff_was_stored_is_not_copied_nor_spoken_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image = np.zeros((3, 4, 3), np.uint8)
+    stored = [(32997, 4, 1, 1, True), (40965, 4, 1, 8, True), (305, 2, 5, "Ours", True)]
+    Image.fromarray(image).save(tmp_path / "a.tif", tiffinfo={tag: value for tag, _, _, value, _ in stored})
+    metadata = read_photo(tmp_path / "a.tif").metadata
+    write_photo(tmp_path / "b.tif", Bands(image.shape, image.dtype, iter([image])), metadata.for_size((3, 4)))
+    assert not caplog.records
+    with tifffile.TiffFile(tmp_path / "b.tif") as written:
+        assert written.pages.first.tags.valueof(305) == "Ours"
+        assert 32997 not in written.pages.first.tags

@@ -1,5 +1,6 @@
 """Multi-step synthesis: one large scale as several smaller ones, each within what a network was trained for."""
 
+import math
 from typing import Any
 
 from jaxtyping import Float
@@ -21,7 +22,7 @@ def step_sizes(size: tuple[int, int], target: tuple[int, int], largest: float) -
     Raises:
         UserError: `largest` is not above 1, or so little above that more than MAX_STEPS would be made.
     """
-    if not largest > 1:
+    if not 1 < largest < math.inf:
         raise UserError(f"a step must enlarge: its largest scale is {largest:g}; give a number above 1")
     sizes = []
     while not sizes or size != target:

@@ -1,14 +1,15 @@
 """The commands: each module parses its arguments at once, imports what is heavy after that, and makes one call."""
 
 import argparse
+import errno
 import functools
 import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
-from realciao.errors import UserError
+from realciao.errors import UserError, one_line
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +27,7 @@ def command(main: Main) -> Callable[..., NoReturn]:
 
     @functools.wraps(main)
     def run(argv: Sequence[str] | None = None) -> NoReturn:
+        sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()  # None where the caller closed them
         for stream in (sys.stdout, sys.stderr):
             if isinstance(
                 stream, io.TextIOWrapper
@@ -33,15 +35,18 @@ def command(main: Main) -> Callable[..., NoReturn]:
                 stream.reconfigure(errors="backslashreplace")
         try:
             status = main(argv)
+            sys.stdout.flush()
         except UserError as error:
+            text = str(error).strip()
             # an error that a loader's worker met arrives with the worker's traceback before it
-            print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            text = text.splitlines()[-1] if text.startswith("Caught ") else text
+            print(f"error: {one_line(text)}", file=sys.stderr)
             status = 2
-        except BrokenPipeError:  # whoever read the output has gone; the interpreter must not try to flush it either
-            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        except BrokenPipeError:  # whoever read the output has gone
+            sys.stdout = _nowhere()  # the interpreter must not try to flush it either
             status = 1
         except (OSError, MemoryError) as error:
-            print(f"error: {' '.join(str(error).split()) or 'out of memory'}", file=sys.stderr)
+            print(f"error: {_place(error)}{' '.join(str(error).split()) or 'out of memory'}", file=sys.stderr)
             status = 2
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -49,3 +54,13 @@ def command(main: Main) -> Callable[..., NoReturn]:
         sys.exit(status)
 
     return run
+
+
+def _place(error: Exception) -> str:
+    """Where a disk was full: files of ours say their names themselves."""
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename
+    return "standard output: " if full else ""
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from realciao.commands import Parser, command
+from realciao.commands.ending import tidy_when_ended
 from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
 from realciao.files import check_folder, remove_abandoned
 from realciao.image_paths import is_image_path
+from realciao.shipped_weights import find_weights, shipped_for
 
 if TYPE_CHECKING:
     from realciao.sizes import Roi, SizeRequest
@@ -23,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="infer.py", description=__doc__)
     add = parser.add_argument
     inputs = "images, folders (searched in depth), or patterns like 'holiday/*.jpg'"
-    add("-i", "--input", required=True, nargs="+", help=inputs)
+    add("-i", "--input", required=True, nargs="+", action="extend", help=inputs)
     tree = "folder for the results; it mirrors the input's tree (default: results)"
     add("-o", "--output", default="results", help=tree)
     _add_sizes(parser.add_argument_group("size of the results, one of"))
@@ -83,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--quality {args.quality} is not from 1 to 100")
     if args.max_step is not None and not 1 < args.max_step <= 100:
         raise UserError(f"--max_step {args.max_step:g} is not a scale above 1")
+    if not args.output:
+        raise UserError("-o '': no name of a folder")
     jobs = mirror(expand(args.input), Path(args.output), lambda source: result_name(source, args.suffix, args.ext))
     journal = Journal(Path(args.output), _what_matters(args), args.resume)
     jobs, device = _share(jobs, args.device)
@@ -110,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.resume:
         remove_abandoned({job.target.parent for job in todo})
     skipped = len(jobs) - len(todo)
-    return upscale_all(upscaler, todo, task, journal, Path(args.output), as_json=args.json, skipped=skipped)
+    options = {"overwrite": args.overwrite, "as_json": args.json, "skipped": skipped}
+    with tidy_when_ended():
+        return upscale_all(upscaler, todo, task, journal, Path(args.output), **options)
 
 
 def result_name(source: Path, suffix: str, ext: str) -> str:
@@ -148,10 +154,8 @@ def _what_matters(args: argparse.Namespace) -> dict[str, object]:
     """The options that change what a result holds, with the weights' files as they are now."""
     names = ("size", "width", "height", "long_side", "short_side", "mp", "roi", "denoise", "ensemble", "max_step")
     names += ("back_projection", "quality", "subsampling", "allow_truncated", "tile_pad", "dtype")
-    stamps = []
-    for name in args.model_path or ():
-        path = Path(name)
-        stamps.append([name, path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else [name])
+    files = [find_weights(name) for name in args.model_path or shipped_for(args.denoise)]
+    stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     return {"scale": args.scale, **{name: getattr(args, name) for name in names}, "weights": stamps}
 
 

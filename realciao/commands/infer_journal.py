@@ -1,8 +1,8 @@
 """What a run over many images has done, so that another can go on: a line of JSON an image, beside the results' folder."""
 
-import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Journal:
         self.request = json.loads(json.dumps(request))
         self.lines = _read(self.path) if resume else {}
         self.separator = "\n"  # once: the last line there may break off
+        self.told = False
 
     def knows(self, job: Job) -> bool:
         """Whether an earlier run made this result, or was about to; be it from other options."""
@@ -45,20 +46,26 @@ class Journal:
 
     def _write(self, entry: dict[str, Any]) -> None:
         line = json.dumps(entry) + "\n"
-        with contextlib.suppress(OSError), open(self.path, "a", encoding="utf-8") as file:  # the result is what counts
-            file.write(self.separator + line)
-            self.separator = ""
+        try:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(self.separator + line)
+                self.separator = ""
+        except PermissionError as error:  # the result is what counts
+            if not self.told:
+                print(f"note: {self.path}: {error.strerror}, so --resume will not know what is done", file=sys.stderr)
+            self.told = True
+        except OSError:
+            pass
 
     def _key(self, job: Job) -> str:
-        return os.fsencode(job.target.relative_to(self.folder)).decode("utf-8", "backslashreplace")
+        return str(job.target.relative_to(self.folder))  # JSON escapes what is no Unicode in it
 
     def _line(self, job: Job) -> dict[str, Any]:
         try:
             stat = job.source.stat()
         except OSError:
             return {}
-        source = os.fsencode(job.source.resolve()).decode("utf-8", "backslashreplace")
-        return {"source": [source, stat.st_size, stat.st_mtime_ns], "request": self.request}
+        return {"source": [str(job.source.resolve()), stat.st_size, stat.st_mtime_ns], "request": self.request}
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
@@ -74,6 +81,6 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         try:
             entry = json.loads(line)
             lines[entry.pop("result")] = entry
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             continue
     return lines

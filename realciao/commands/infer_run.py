@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from realciao.commands.infer_journal import Journal
-from realciao.commands.jobs import Job
+from realciao.commands.jobs import Job, refuse_existing
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError, one_line
 from realciao.image import read_size
@@ -27,18 +27,26 @@ def upscale_all(
     journal: Journal,
     folder: Path,
     *,
+    overwrite: bool = False,
     as_json: bool = False,
     skipped: int = 0,
 ) -> int:
-    """Upscales all; returns the exit status."""
+    """Upscales all; returns the exit status. What appeared meanwhile, as another run may leave it, is not replaced unasked."""
     sizes = [_wanted_pixels(job.source, task) for job in jobs]
     written, pixels, seconds = 0, 0, 0.0
     with closing(ProgressLine(sum(sizes) / 1e6, "Mpx")) as line:
-        for number, (job, before) in enumerate(zip(jobs, accumulate(sizes, initial=0), strict=False)):
+        for number, (job, size, before) in enumerate(zip(jobs, sizes, accumulate(sizes, initial=0), strict=False)):
             name = f"{one_line(job.source.name)} ({number + 1} of {len(jobs)})"
             began = time.perf_counter()
             try:
-                row = _upscale(upscaler, job, task, journal, lambda done: line.show((before + done) / 1e6, name))  # noqa: B023
+                row = _upscale(
+                    upscaler,
+                    job,
+                    task,
+                    journal,
+                    overwrite,
+                    lambda share: line.show((before + size * share) / 1e6, name),  # noqa: B023
+                )
                 journal.add(job)
             except SizeError as error:
                 if len(jobs) == 1 and not as_json:
@@ -47,6 +55,8 @@ def upscale_all(
             except UserError as error:
                 named = any(str(path) in str(error) for path in job)
                 problem = str(error) if named else f"{job.source}: {error}"
+                if "truncated" in problem.lower() and not task.allow_truncated:
+                    problem += "; copy it anew, or take what there is with --allow_truncated"
             except MemoryError:
                 problem = f"{job.source}: out of memory; close other programs, or give a smaller scale"
             else:
@@ -58,7 +68,7 @@ def upscale_all(
             line.close()
             _tell(as_json, {"input": str(job.source), "output": None, "status": "failed", "error": problem})
             print(f"failed: {one_line(problem)}", file=sys.stderr, flush=True)
-    parts = [f"{written} image{'s' * (written != 1)} written to {folder}"]
+    parts = [f"{written} image{'s' * (written != 1)} written to {one_line(str(folder))}"]
     parts += [f"{seconds / pixels * 1e6:.2f} s per output megapixel"] if written else []
     parts += [f"{skipped} done before"] if skipped else []
     failed = f"; {len(jobs) - written} failed" if written < len(jobs) else ""
@@ -77,11 +87,17 @@ def _wanted_pixels(path: Path, task: Task) -> int:
     return int(height * width * max(0, y1 - y0) * max(0, x1 - x0) / (size[0] * size[1]))
 
 
-def _upscale(upscaler: Upscaler, job: Job, task: Task, journal: Journal, show: Callable[[int], None]) -> dict[str, Any]:
-    """Makes one result; returns what can be said of it."""
-    done = upscale_file(
-        upscaler, job.source, job.target, task, lambda pixels, _: show(pixels), lambda: journal.begin(job)
-    )
+def _upscale(
+    upscaler: Upscaler, job: Job, task: Task, journal: Journal, overwrite: bool, show: Callable[[float], None]
+) -> dict[str, Any]:
+    """Makes one result, of which `show` is told the share that is done; returns what can be said of it."""
+
+    def begin() -> None:
+        if not (overwrite or journal.knows(job)):
+            refuse_existing([job.target])
+        journal.begin(job)
+
+    done = upscale_file(upscaler, job.source, job.target, task, lambda made, wanted: show(made / wanted), begin)
     return {
         "input": str(job.source),
         "output": str(job.target),

@@ -43,7 +43,8 @@ def mirror(sources: Path | Iterable[Path], folder: Path, rename: Callable[[Path]
         rename: the file name of an input's result.
 
     Raises:
-        UserError: nothing to read, `folder` is a file, two inputs with one result, or a result in the place of an input.
+        UserError: nothing to read, `folder` is a file, two inputs with one result, or a result in the place of an input or of a
+            folder.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: the output is a file, not a folder")
@@ -53,11 +54,13 @@ def mirror(sources: Path | Iterable[Path], folder: Path, rename: Callable[[Path]
         for path in _inputs(source, folder):
             job = Job(path, folder / path.relative_to(root).with_name(rename(path)))
             first = jobs.setdefault(_identity(job.target), job)
-            if first.source != job.source:
+            if _identity(first.source) != _identity(job.source):
                 raise UserError(
                     f"{first.source} and {path} would both be written to {job.target}; rename one of the two"
                 )
     for job in jobs.values():
+        if job.target.is_dir():  # found out when the result is there, the work would be lost
+            raise UserError(f"{job.target}: is a folder, and the result's name; move it, or give another one with -o")
         if _identity(job.source) in jobs:
             target = jobs[_identity(job.source)].target
             raise UserError(f"{target}: the result would replace an input; give another folder with -o")

@@ -10,11 +10,12 @@ from realciao.checkpoint import read_header
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
-from realciao.inference import Upscaler, find_weights
+from realciao.inference import Upscaler
+from realciao.shipped_weights import find_weights
 
 CODE = (
     *("archs", "alpha.py", "back_projection.py", "checkpoint.py", "coords.py", "image.py", "inference.py", "pixels.py"),
-    *("sizes.py", "tile_decoding.py", "tile_memory.py", "tiling.py"),
+    *("sizes.py", "tile_bands.py", "tile_decoding.py", "tile_memory.py", "tiling.py"),
 )
 
 
