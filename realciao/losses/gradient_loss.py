@@ -24,6 +24,9 @@ class GradientSimilarityLoss(nn.Module):
         loss_weight: factor.
     """
 
+    luma: Tensor
+    prewitt: Tensor
+
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight
