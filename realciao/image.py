@@ -215,6 +215,14 @@ def _decoders(allow_truncated: bool) -> Iterator[None]:
             cv2.utils.logging.setLogLevel(before[2])
 
 
+def _drop_stray_directory(opened: Image.Image) -> None:
+    """A TIFF may name EXIF's interoperability directory without EXIF, which Pillow 12 looks for and breaks off."""
+    if opened.format == "TIFF":
+        exif = opened.getexif()
+        if ExifTags.IFD.Interop in exif and ExifTags.IFD.Exif not in exif:
+            del exif[ExifTags.IFD.Interop]
+
+
 def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
     if not allow_truncated and _lacks_its_end(data):
         raise ValueError(_TRUNCATED)
@@ -230,6 +238,7 @@ def _decode(data: bytes, allow_truncated: bool, max_pixels: int) -> Photo:
             raise ValueError(_TRUNCATED)
         deep = _has_deep_colour(opened)
         grey_with_alpha = any(str(tile[3]).startswith("LA;16") for tile in getattr(opened, "tile", ()))
+        _drop_stray_directory(opened)
         opened.load()  # it is Pillow that notices a file that breaks off
         metadata = read_metadata(opened)
         frames = getattr(opened, "n_frames", 1)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import degradations
 from realciao.commands.degrade import main
+from realciao.errors import UserError
 
 _run = partial(exit_status, main)
 
@@ -174,11 +175,21 @@ def test_a_name_that_leaves_no_room_for_the_plan_leaves_no_image_either(tmp_path
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_an_image_that_cannot_be_written_leaves_no_plan(photos: Path, tmp_path: Path, capsys):
+def test_a_folder_in_a_results_place_is_refused_at_once(photos: Path, tmp_path: Path, capsys):
     (tmp_path / "out" / "a.png").mkdir(parents=True)
-    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "--pipeline", "bicubic", "--overwrite") == 1
-    assert f"{tmp_path / 'out' / 'a.png'}: cannot be written" in capsys.readouterr().err
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "--pipeline", "bicubic", "--overwrite") == 2
+    assert f"{tmp_path / 'out' / 'a.png'}: is a folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def test_an_image_that_cannot_be_written_leaves_no_plan(photos: Path, tmp_path: Path, capsys, monkeypatch):
+    def fills_up(path: Path, image: np.ndarray) -> None:
+        raise UserError(f"{path}: cannot be written (the disk is full)")
+
+    monkeypatch.setattr("realciao.commands.degrade_pairs.write_image", fills_up)
+    assert _run("-i", photos / "a.png", "-o", tmp_path / "out", "--pipeline", "bicubic") == 1
+    assert f"{tmp_path / 'out' / 'a.png'}: cannot be written" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_an_output_that_is_below_a_file_is_refused_at_once(photos: Path, tmp_path: Path, capsys):
