@@ -81,6 +81,7 @@ def test_a_recipe_makes_of_an_image_what_its_name_the_scale_and_the_seed_say(tmp
         ({"pipeline": "bsrgam"}, r"data\.0\.pipeline.*bsrgam.*bsrgan"),
         ({"pipeline": "bsrgan", "dataroot_lq": "lq"}, r"data\.0\.pipeline.*leave one out"),
         ({"seed": -1}, r"data\.0\.seed"),
+        ({"pipeline": "bsrgan", "scales": [2, 0.5]}, r"data\.0\.pipeline.*1 or more"),
     ],
 )
 def test_a_wrong_recipe_is_named(tmp_path: Path, data: dict[str, object], problem: str):

@@ -38,6 +38,7 @@ class Bicubic:
         return self.kernel
 
     def __call__(self, gt: Picture, size: Size, name: str, scale: float) -> Picture:
+        """The LR image of `size` (height, width), of 8 bit levels in [0, 1] as is the ground truth."""
         if self.kernel == "torch":
             small = torch.nn.functional.interpolate(to_tensor(gt), size, mode="bicubic", antialias=True)
             return to_float(from_float(to_array(small), np.uint8))
@@ -67,6 +68,7 @@ class Recipe:
         return json.dumps(self._plan(name, scale, gt_size), sort_keys=True)
 
     def __call__(self, gt: Picture, size: Size, name: str, scale: float) -> Picture:
+        """The LR image, in [0, 1]; its size is that of the ground truth over `scale`, rounded, which is `size`."""
         return degradations.apply(self._plan(name, scale, (gt.shape[0], gt.shape[1])), gt)
 
     def _plan(self, name: str, scale: float, gt_size: Size) -> dict[str, Any]:

@@ -142,6 +142,9 @@ class GridOptions(Section, frozen=True, kw_only=True):
         for i, name in enumerate(names):
             if name in names[:i]:
                 raise OptionError(f"data.{i}.name", f"'{name}' is taken by item {names.index(name)}; take another")
+        for i, data in enumerate(self.data):
+            if data.pipeline is not None and min(data.scales or self.scales, default=1) < 1:
+                raise OptionError(f"data.{i}.pipeline", "a recipe makes images smaller: give scales of 1 or more")
 
     @property
     def folder(self) -> Path:
