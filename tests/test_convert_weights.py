@@ -16,6 +16,7 @@ from realciao.archs.published import from_published
 from realciao.commands.convert_weights import main
 from realciao.errors import UserError
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.shipped_weights import find_weights
 
 DECODER = {"type": "CiaoSRDecoder", "hidden": [4], "non_local_scales": []}
 FIXTURE = Path(__file__).parent / "data" / "edsr_nl2_s11.npz"
@@ -191,3 +192,11 @@ def test_two_weights_of_one_network_are_blended(tmp_path: Path, capsys: pytest.C
         assert exit_status(main, str(one), str(tmp_path / "bad.safetensors"), "--blend", *arguments) == 2
         assert re.search(problem, capsys.readouterr().err)
         assert not (tmp_path / "bad.safetensors").exists()
+
+
+def test_weights_that_ship_go_by_their_names(tmp_path: Path) -> None:
+    out = tmp_path / "between.safetensors"
+    assert exit_status(main, "real", str(out), "--blend", "classical", "1") == 0
+    blended, end = (realciao.load_weights(path).state_dict() for path in (out, find_weights("classical")))
+    for name, tensor in blended.items():
+        torch.testing.assert_close(tensor, end[name])

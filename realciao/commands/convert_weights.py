@@ -24,7 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
         "input",
         type=Path,
         metavar="IN",
-        help="a checkpoint, .pth or .safetensors, or weights of ours (kept as they are)",
+        help="a checkpoint, .pth or .safetensors, or weights of ours (kept as they are), by file or as 'real' or 'classical'",
     )
     add("output", type=Path, metavar="OUT.safetensors")
     add("--no_res", action="store_true", help="the network adds no bilinear residual (the released real-world models)")
@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from realciao.checkpoint import save_weights
     from realciao.errors import UserError
+    from realciao.shipped_weights import find_weights
 
+    args.input = find_weights(args.input)
     if args.output.exists() and not args.overwrite:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")
     net, notes = _with_encoder(args) if args.network else _whole(args)
@@ -79,7 +81,7 @@ def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
 def _blended(net: "nn.Module", other: str, share: str) -> "nn.Module":
     from realciao.checkpoint import blend_weights, load_weights
     from realciao.errors import UserError
-    from realciao.inference import find_weights
+    from realciao.shipped_weights import find_weights
 
     try:
         return blend_weights(net, load_weights(find_weights(other)), float(share))
