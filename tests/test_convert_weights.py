@@ -13,6 +13,7 @@ from exit_status import exit_status
 import realciao
 import realciao.checkpoint
 from realciao.archs.published import from_published
+from realciao.checkpoint import read_header
 from realciao.commands.convert_weights import main
 from realciao.errors import UserError
 from realciao.registry import ARCH_REGISTRY, build
@@ -182,6 +183,7 @@ def test_two_weights_of_one_network_are_blended(tmp_path: Path, capsys: pytest.C
     a, b, c = (realciao.load_weights(path).state_dict() for path in (one, other, out))
     for name, tensor in c.items():
         torch.testing.assert_close(tensor, 0.75 * a[name] + 0.25 * b[name])
+    assert read_header(out)["blended_with"] == "other.safetensors 0.25"  # the name alone: whose folder it lay in is no business of others
     for arguments, problem in (
         ([str(other), "x"], "--blend: 'x' is no number"),
         ([str(other), "1.5"], "--blend: 1.5 is no share"),
