@@ -183,7 +183,7 @@ def test_two_weights_of_one_network_are_blended(tmp_path: Path, capsys: pytest.C
     a, b, c = (realciao.load_weights(path).state_dict() for path in (one, other, out))
     for name, tensor in c.items():
         torch.testing.assert_close(tensor, 0.75 * a[name] + 0.25 * b[name])
-    assert read_header(out)["blended_with"] == "other.safetensors 0.25"  # the name alone: whose folder it lay in is no business of others
+    assert read_header(out)["blended_with"] == "other.safetensors 0.25"  # and not the folder it lay in
     for arguments, problem in (
         ([str(other), "x"], "--blend: 'x' is no number"),
         ([str(other), "1.5"], "--blend: 1.5 is no share"),

@@ -54,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")
     net, notes = _with_encoder(args) if args.network else _whole(args)
     if args.blend:
-        net, notes = _blended(net, *args.blend), {**notes, "blended_with": f"{Path(args.blend[0]).name} {args.blend[1]}"}
+        other, share = args.blend
+        net, notes = _blended(net, other, share), {**notes, "blended_with": f"{Path(other).name} {share}"}
     save_weights(net, args.output, **{"converted_from": args.input.name, **notes})
     print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")
     return 0
