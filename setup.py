@@ -27,9 +27,10 @@ setup(
     packages=find_packages(include=["realciao*", "degradations*"]),
     package_data={
         "degradations": ["recipes/*.yml"],
-        "realciao": ["report/*.css", "weights/*.safetensors"],
+        "realciao": ["report/*.css"],
         "realciao.app": ["page/*"],
         "realciao.grid": ["page.html"],
+        "realciao.weights": ["*.safetensors"],
     },
     install_requires=[
         "torch>=2.13",

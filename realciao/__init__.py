@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realciao.archs import build_network as build_network
-    from realciao.archs.published import from_published as from_published
-    from realciao.checkpoint import load_weights as load_weights
-    from realciao.checkpoint import save_weights as save_weights
     from realciao.evaluation import evaluate as evaluate
     from realciao.inference import Upscaler as Upscaler
     from realciao.options import load_options as load_options
+    from realciao.weights.checkpoint import load_weights as load_weights
+    from realciao.weights.checkpoint import save_weights as save_weights
+    from realciao.weights.published import from_published as from_published
 
 __version__ = "0.1.0"
 
@@ -18,10 +18,10 @@ _HOME = {
     "Upscaler": "realciao.inference",
     "build_network": "realciao.archs",
     "evaluate": "realciao.evaluation",
-    "from_published": "realciao.archs.published",
+    "from_published": "realciao.weights.published",
     "load_options": "realciao.options",
-    "load_weights": "realciao.checkpoint",
-    "save_weights": "realciao.checkpoint",
+    "load_weights": "realciao.weights.checkpoint",
+    "save_weights": "realciao.weights.checkpoint",
 }
 __all__ = [
     "Upscaler",

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from realciao.archs.steps import step_sizes
-from realciao.checkpoint import blend_weights, load_weights
 from realciao.devices import Dtype, choose_device, choose_dtype
 from realciao.errors import UserError
 from realciao.photo_writer import Bands
 from realciao.pixels import AnyImage, from_float, to_float
-from realciao.shipped_weights import find_weights, shipped_for
 from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
 from realciao.tile_bands import Progress, TileBands
 from realciao.tile_decoding import Dials
 from realciao.tiling import owned_outputs
+from realciao.weights.checkpoint import blend_weights, load_weights
+from realciao.weights.shipped import find_weights, shipped_for
 
 MAX_EXACT_HALO_PX = 64
 """Networks that reach further (RDN, SwinIR, global attention) get the halo and fade below, unless one is asked for: with all

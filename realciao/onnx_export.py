@@ -32,9 +32,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from realciao.archs.ciaosr_arch import Prepared
-from realciao.checkpoint import HEADER
 from realciao.errors import UserError
 from realciao.files import atomic_path
+from realciao.weights.checkpoint import HEADER
 
 OPSET = 20
 Axes = dict[int, str]

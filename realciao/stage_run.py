@@ -12,7 +12,6 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from realciao.archs import build_network
 from realciao.batch import TrainBatch
-from realciao.checkpoint import load_tensors, load_weights
 from realciao.data import build_train_set
 from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
@@ -21,6 +20,7 @@ from realciao.objective import Objective
 from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.weights.checkpoint import load_tensors, load_weights
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from realciao.archs import build_network
 from realciao.batch import EvalItem
-from realciao.checkpoint import save_weights
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
 from realciao.devices import is_out_of_memory
@@ -34,6 +33,7 @@ from realciao.stage_run import StageRun, Weights
 from realciao.status import Status, StatusLine
 from realciao.trackers import make_trackers, tell_options
 from realciao.validation import means, score_network
+from realciao.weights.checkpoint import save_weights
 
 logger = logging.getLogger("realciao")
 

@@ -11,8 +11,8 @@ import safetensors.torch
 import torch
 
 import realciao
-from realciao.checkpoint import read_header, read_state_dict
 from realciao.errors import UserError
+from realciao.weights.checkpoint import read_header, read_state_dict
 
 SPEC = {
     "type": "CiaoSR",

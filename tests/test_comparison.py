@@ -9,13 +9,13 @@ from PIL import Image
 from tiny_run import write_options
 
 from realciao.archs import build_network
-from realciao.checkpoint import save_weights
 from realciao.comparison import PANEL_PX, Result, compare, draw_picture, pair_tables
 from realciao.crops import busiest
 from realciao.errors import OptionError, UserError
 from realciao.options import load_options
 from realciao.run_folder import RunFolder
 from realciao.trainer import Trainer
+from realciao.weights.checkpoint import save_weights
 
 
 def test_the_busiest_crop_is_the_one_a_slow_search_finds() -> None:

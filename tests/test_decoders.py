@@ -16,9 +16,9 @@ from plain_metasr import plain_metasr
 from torch import Tensor
 
 from realciao.archs import build_network
-from realciao.checkpoint import load_weights, save_weights
 from realciao.coords import make_axis, make_cell, make_coord, scaled_size
 from realciao.errors import OptionError
+from realciao.weights.checkpoint import load_weights, save_weights
 
 Plain = Callable[[Any, Tensor, Tensor, Tensor], Tensor]
 

@@ -40,7 +40,7 @@ LAYERS = {
     "losses": "registry",
     "metrics": "registry image matlab_resize",
     "data": "degradations batch image image_paths coords registry",
-    "checkpoint": "archs",
+    "weights": "archs registry",
     "allocator": "",
     "devices": "allocator",
     "sizes": "coords",
@@ -48,8 +48,7 @@ LAYERS = {
     "tile_memory": "allocator",
     "tile_decoding": "archs back_projection coords tiling",
     "tile_bands": "alpha coords devices pixels sizes tile_decoding tile_memory tiling",
-    "shipped_weights": "",
-    "inference": "archs checkpoint devices tiling photo_writer pixels shipped_weights sizes tile_bands tile_decoding",
+    "inference": "archs weights devices tiling photo_writer pixels sizes tile_bands tile_decoding",
     "photo_upscaling": "image inference photo_writer pixels sizes tile_bands",
     "ensemble": "archs coords image tiling",
     "ensemble_figure": "ensemble image",
@@ -74,20 +73,20 @@ LAYERS = {
     "run_folder": "run_state option_changes options",
     "validation": "evaluation metrics image batch",
     "comparison": "crops data image inference markdown metrics coords options run_folder validation",
-    "stage_run": "archs batch checkpoint data objective optim options registry ema health",
+    "stage_run": "archs batch weights data objective optim options registry ema health",
     "rehearsal": "batch coords data engine image stage_run",
-    "trainer": "archs batch checkpoint comparison data devices engine health interruption metrics options progress "
+    "trainer": "archs batch weights comparison data devices engine health interruption metrics options progress "
     "rehearsal run_folder run_state stage_run validation measuring report status trackers",
-    "onnx_export": "archs checkpoint",
+    "onnx_export": "archs weights",
     "measuring": "markdown",
-    "benchmarks": "measuring archs batch checkpoint coords degradations data image inference options pixels stage_run "
+    "benchmarks": "measuring archs batch weights coords degradations data image inference options pixels stage_run "
     "trainer",
     "app": "crops degradations degradation_gallery degradation_plans image inference metadata photo_upscaling photo_writer "
     "pixels sizes tiling",
-    "commands": "allocator app benchmarks measuring degradations archs checkpoint ensemble ensemble_figure image image_paths "
+    "commands": "allocator app benchmarks measuring degradations archs weights ensemble ensemble_figure image image_paths "
     "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
-    "degradation_advice degradation_plots photo_upscaling shipped_weights sizes trainer preparing doctor grid",
+    "degradation_advice degradation_plots photo_upscaling weights sizes trainer preparing doctor grid",
     "train": "commands engine options trainer interruption estimate data_audit stage_run",
     "status": "progress",
     "report": "comparison coords data image batch measuring options run_folder",
@@ -97,8 +96,8 @@ LAYERS = {
     "estimate": "batch data markdown measuring metrics options rehearsal stage_run validation",
     "data_audit": "data image preparing",
     "bootstrap": "",
-    "grid": "archs bootstrap checkpoint coords degradations degradation_plans evaluation image image_paths inference markdown "
-    "matlab_resize measuring metrics option_tree options registry shipped_weights tiling",
+    "grid": "archs bootstrap weights coords degradations degradation_plans evaluation image image_paths inference markdown "
+    "matlab_resize measuring metrics option_tree options registry weights tiling",
     "scripts": "commands",
 }
 

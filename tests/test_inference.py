@@ -19,7 +19,7 @@ from realciao import tile_bands, tile_memory
 from realciao.errors import UserError
 from realciao.image import AnyImage, to_float
 from realciao.inference import SizeError, Upscaler, choose_device, output_size
-from realciao.shipped_weights import find_weights
+from realciao.weights.shipped import find_weights
 
 SPEC = {
     "type": "CiaoSR",

@@ -26,11 +26,11 @@ from PIL import Image
 import realciao.onnx_export
 from realciao.archs import build_network
 from realciao.archs.encoders.edsr import EDSREncoder
-from realciao.checkpoint import load_weights, save_weights
 from realciao.commands.export_onnx import main
 from realciao.coords import make_cell, make_coord
 from realciao.inference import Upscaler
 from realciao.onnx_export import onnx_path
+from realciao.weights.checkpoint import load_weights, save_weights
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "EDSR": {"type": "EDSREncoder", "num_feat": 4, "num_block": 1},

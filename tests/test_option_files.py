@@ -12,13 +12,13 @@ from torchvision.models.vgg import VGG, cfgs, make_layers
 import realciao.losses.perceptual_loss as perceptual
 from degradations.pipeline import build_pipeline
 from realciao.archs import build_network
-from realciao.checkpoint import save_weights
 from realciao.data import build_val_set
 from realciao.errors import OptionError
 from realciao.metrics import build_metric
 from realciao.options import Options, load_options
 from realciao.rehearsal import rehearse, rehearse_validation
 from realciao.stage_run import StageRun, Weights
+from realciao.weights.checkpoint import save_weights
 
 FILES = sorted((Path(__file__).parents[1] / "options").glob("[!e]*.yml"))  # eval_*.yml are evaluate.py's
 ANOTHER_RECIPE = "{steps: [{type: Resize, relative_to: lr, mode: bicubic, antialias: true}]}"

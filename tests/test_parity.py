@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from realciao.archs.published import from_published
 from realciao.coords import make_axis, make_cell, make_coord
+from realciao.weights.published import from_published
 
 HERE = Path(__file__).parent
 # more recordings of the same layout, where a folder of them is named

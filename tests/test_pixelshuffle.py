@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from realciao.archs import build_network
-from realciao.checkpoint import load_weights, save_weights
 from realciao.coords import make_axis, make_cell, make_coord
 from realciao.errors import UserError
 from realciao.registry import ARCH_REGISTRY, find
+from realciao.weights.checkpoint import load_weights, save_weights
 
 EDSR, SwinIR = find(ARCH_REGISTRY, "EDSR"), find(ARCH_REGISTRY, "SwinIR")
 SCALES = (2, 3, 4, 8)

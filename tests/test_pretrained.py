@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from realciao.archs import build_network
-from realciao.archs.pretrained import load_encoder
 from realciao.errors import UserError
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.weights.pretrained import load_encoder
 
 MEAN = (0.4488, 0.4371, 0.4040)
 RRDBNET = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 2, "num_grow_ch": 2}

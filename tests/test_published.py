@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from realciao.archs import build_network
-from realciao.archs.published import from_published
 from realciao.errors import UserError
+from realciao.weights.published import from_published
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "EDSR": {"type": "EDSREncoder", "num_feat": 6, "num_block": 3, "res_scale": 1.0},

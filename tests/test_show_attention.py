@@ -12,12 +12,12 @@ from exit_status import exit_status
 from PIL import Image
 
 from realciao.archs import build_network
-from realciao.checkpoint import save_weights
 from realciao.commands import show_attention
 from realciao.ensemble import Ensemble, read_ensemble
 from realciao.ensemble_figure import blended, draw_ensemble, heaviest, moved_share
 from realciao.errors import UserError
 from realciao.image import to_array, to_tensor, write_image
+from realciao.weights.checkpoint import save_weights
 
 
 def make_net(decoder: str = "CiaoSRDecoder", **settings: Any) -> Any:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from tiny_run import write_options
 
-from realciao.checkpoint import read_state_dict
 from realciao.commands.torture import main
 from realciao.options import load_options
 from realciao.run_state import load_state
 from realciao.trainer import Trainer
+from realciao.weights.checkpoint import read_state_dict
 
 OPERATIONS = ("os.fsync", "os.rename", "os.replace", "os.unlink", "shutil.rmtree", "torch.save")
 

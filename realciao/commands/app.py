@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from realciao.app.limits import Limits
         from realciao.app.server import serve
         from realciao.app.upscaling import Upscalers
-        from realciao.shipped_weights import SHIPPED_WEIGHTS
+        from realciao.weights.shipped import SHIPPED_WEIGHTS
 
         limits = Limits(
             args.max_upload_mb, args.max_input_mp, args.max_output_mp, args.max_minutes, args.max_queue, args.max_guests

@@ -45,9 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when the checkpoint cannot be read or is of another network, or OUT cannot be written."""
     args = build_parser().parse_args(argv)
-    from realciao.checkpoint import save_weights
     from realciao.errors import UserError
-    from realciao.shipped_weights import find_weights
+    from realciao.weights.checkpoint import save_weights
+    from realciao.weights.shipped import find_weights
 
     args.input = find_weights(args.input)
     if args.output.exists() and not args.overwrite:
@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
     """The network that the checkpoint holds, and the notes that it came with."""
-    from realciao.archs.published import from_published
-    from realciao.checkpoint import load_weights, read_header, read_state_dict
     from realciao.errors import UserError
+    from realciao.weights.checkpoint import load_weights, read_header, read_state_dict
+    from realciao.weights.published import from_published
 
     try:
         header = read_header(args.input)
@@ -80,9 +80,9 @@ def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
 
 
 def _blended(net: "nn.Module", other: str, share: str) -> "nn.Module":
-    from realciao.checkpoint import blend_weights, load_weights
     from realciao.errors import UserError
-    from realciao.shipped_weights import find_weights
+    from realciao.weights.checkpoint import blend_weights, load_weights
+    from realciao.weights.shipped import find_weights
 
     try:
         return blend_weights(net, load_weights(find_weights(other)), float(share))
@@ -97,10 +97,10 @@ def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]
     import torch
 
     from realciao.archs import build_network
-    from realciao.archs.pretrained import load_encoder
-    from realciao.checkpoint import read_state_dict
     from realciao.errors import OptionError, UserError
     from realciao.options import load_options
+    from realciao.weights.checkpoint import read_state_dict
+    from realciao.weights.pretrained import load_encoder
 
     options = load_options([args.network])
     weights = read_state_dict(args.input)

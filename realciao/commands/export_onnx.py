@@ -27,10 +27,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when the weights cannot be read, ONNX is not installed or the files cannot be written."""
     args = build_parser().parse_args(argv)
-    from realciao.checkpoint import load_weights, read_header
     from realciao.errors import UserError
     from realciao.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
-    from realciao.shipped_weights import find_weights
+    from realciao.weights.checkpoint import load_weights, read_header
+    from realciao.weights.shipped import find_weights
 
     for path in [onnx_path(args.output, part) for part in ([""] if args.scale else ["encoder", "query"])]:
         if path.exists() and not args.overwrite:

@@ -14,7 +14,7 @@ from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
 from realciao.files import check_folder, remove_abandoned
 from realciao.image_paths import is_image_path
-from realciao.shipped_weights import find_weights, shipped_for
+from realciao.weights.shipped import find_weights, shipped_for
 
 if TYPE_CHECKING:
     from realciao.sizes import Roi, SizeRequest

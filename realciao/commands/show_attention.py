@@ -37,11 +37,11 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when it cannot be done."""
     args = build_parser().parse_args(argv)
-    from realciao.checkpoint import load_weights
     from realciao.ensemble import read_ensemble
     from realciao.ensemble_figure import draw_ensemble, moved_share
     from realciao.errors import UserError
     from realciao.image import read_rgb, write_image
+    from realciao.weights.checkpoint import load_weights
 
     if args.output.exists() and not args.overwrite:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")

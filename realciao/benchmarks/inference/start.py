@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from realciao.benchmarks.inference.ways import make_net, make_photo, seconds_name
-from realciao.checkpoint import save_weights
 from realciao.errors import UserError
 from realciao.image import write_image
 from realciao.measuring.machine import REPOSITORY
 from realciao.measuring.report import Figure, Table
+from realciao.weights.checkpoint import save_weights
 
 SECONDS_A_START = 8
 SCALE = 2

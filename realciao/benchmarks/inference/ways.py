@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from realciao.archs import build_network
-from realciao.checkpoint import load_weights
 from realciao.inference import Upscaler
 from realciao.measuring.laps import Meter, clock
 from realciao.options import load_options
 from realciao.pixels import AnyImage
+from realciao.weights.checkpoint import load_weights
 
 LITE = Path(__file__).resolve().parents[3] / "options" / "lite.yml"
 FIXED_SCALE = 4

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from realciao.archs.state import load_tensors
-from realciao.checkpoint import read_state_dict
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.image import to_array, to_tensor
 from realciao.inference import choose_device
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.tiling import split_axis
+from realciao.weights.checkpoint import read_state_dict
+from realciao.weights.state import load_tensors
 
 TILE_PX, HALO_PX = 192, 16
 FILTERS = {"lanczos": cv2.INTER_LANCZOS4, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from realciao.archs import build_network
-from realciao.checkpoint import read_header
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.inference import Upscaler
-from realciao.shipped_weights import find_weights
+from realciao.weights.checkpoint import read_header
+from realciao.weights.shipped import find_weights
 
 CODE = (
-    *("archs", "alpha.py", "back_projection.py", "checkpoint.py", "coords.py", "image.py", "inference.py", "pixels.py"),
+    *("archs", "weights", "alpha.py", "back_projection.py", "coords.py", "image.py", "inference.py", "pixels.py"),
     *("sizes.py", "tile_bands.py", "tile_decoding.py", "tile_memory.py", "tiling.py"),
 )
 

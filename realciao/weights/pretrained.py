@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from realciao.archs.state import load_tensors
 from realciao.errors import UserError
+from realciao.weights.state import load_tensors
 
 PREFIXES = ("", "encoder.", "generator_ema.", "generator.", "module.")
 """Where files keep the encoder: BasicSR and SwinIR; LIIF, LTE and ours; the released CiaoSR; a wrapped network."""

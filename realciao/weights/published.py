@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from realciao.archs import build_network
-from realciao.archs.pretrained import BUFFERS
-from realciao.archs.state import load_tensors
 from realciao.errors import UserError
+from realciao.weights.pretrained import BUFFERS
+from realciao.weights.state import load_tensors
 
 PREFIXES = ("generator_ema.", "generator.", "")
 """Where a released state dict keeps its generator, best first: the averaged weights are those that are tested."""

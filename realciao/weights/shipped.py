@@ -16,7 +16,7 @@ def shipped_for(denoise: float | None) -> tuple[str, ...]:
 def find_weights(weights: str | Path) -> Path:
     """The file of the weights "real" or "classical", or the path given. UserError where there is none."""
     shipped = str(weights) in SHIPPED_WEIGHTS
-    path = Path(__file__).parent / "weights" / f"{weights}.safetensors" if shipped else Path(weights)
+    path = Path(__file__).parent / f"{weights}.safetensors" if shipped else Path(weights)
     if path.is_file():
         return path
     names = " and ".join(f"'{name}'" for name in SHIPPED_WEIGHTS)

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from realciao.archs import build_network
-from realciao.archs.state import load_tensors
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.weights.state import load_tensors
 
 HEADER = "realciao"
 FORMAT = 1
