@@ -34,6 +34,12 @@ def make_cell(size: tuple[int, int], device: torch.device | str | None = None) -
     return torch.tensor([2 / size[0], 2 / size[1]], device=device)
 
 
+def scale_frame(frame: Frame, scale: int) -> Frame:
+    """The frame in cells of a map that has `scale` cells an LR pixel, along an axis."""
+    top, left, height, width = frame
+    return top * scale, left * scale, height * scale, width * scale
+
+
 def to_tile(coord: Float[Tensor, "*n 2"], frame: Frame, size: tuple[int, int]) -> Float[Tensor, "*n 2"]:
     """Coordinates of the full image's frame in that of a tile of `size`."""
     axes = zip(coord.unbind(dim=-1), frame[:2], frame[2:], size, strict=True)

@@ -34,6 +34,11 @@ class MLP(nn.Module):
         """The layer that gives the output."""
         return cast(nn.Linear, self.layers[-1])
 
+    def start_at_zero(self) -> None:
+        """Makes the output 0 until it is trained."""
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
     def forward(self, x: Float[Tensor, "*n in_dim"]) -> Float[Tensor, "*n out_dim"]:
         return self.last(self.activate(self.first(x)))
 

@@ -12,6 +12,13 @@ from realciao.weights.state import load_tensors
 PREFIXES = ("", "encoder.", "generator_ema.", "generator.", "module.")
 """Where files keep the encoder: BasicSR and SwinIR; LIIF, LTE and ours; the released CiaoSR; a wrapped network."""
 
+RRDB_RENAMED = (
+    # ESRGAN's RRDBNet, which BSRGAN and RealSR kept, is older than BasicSR's
+    (r"RRDB_trunk\.(\d+)\.RDB([123])\.", r"body.\1.rdb\2."),
+    (r"trunk_conv\.", "conv_body."),
+    (r"upconv([12])\.", r"conv_up\1."),
+    (r"HRconv\.", "conv_hr."),
+)
 RENAMED = (
     # LIIF and LTE: their EDSR, in which one list holds the blocks and the convolution behind them, and their RDN
     (r"head\.0\.", "conv_first."),
@@ -22,9 +29,7 @@ RENAMED = (
     (r"RDBs\.(\d+)\.convs\.(\d+)\.conv\.0\.", r"rdbs.\1.layers.\2.conv."),
     (r"RDBs\.(\d+)\.LFF\.", r"rdbs.\1.lff."),
     (r"GFF\.([01])\.", r"gff.\1."),
-    # ESRGAN and BSRGAN, whose RRDBNet is older than BasicSR's
-    (r"RRDB_trunk\.(\d+)\.RDB([123])\.", r"body.\1.rdb\2."),
-    (r"trunk_conv\.", "conv_body."),
+    *RRDB_RENAMED,
 )
 BUFFERS = (".attn_mask", ".relative_position_index")
 """What SwinIR files hold beside weights; it follows from the sizes."""
@@ -83,6 +88,13 @@ def _renamed(state_dict: Mapping[str, Tensor], prefix: str, wanted: Any) -> dict
             name = name.removeprefix(prefix)
             result[name if name in wanted else _our_name(name)] = tensor
     return result
+
+
+def basicsr_name(name: str) -> str:
+    """An RRDBNet's entry under BasicSR's name; any other as it is."""
+    for theirs, ours in RRDB_RENAMED:
+        name = re.sub(rf"^{theirs}", ours, name)
+    return name
 
 
 def _our_name(name: str) -> str:

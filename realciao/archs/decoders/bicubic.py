@@ -9,6 +9,7 @@ from torch import Tensor
 from realciao.archs.cells import in_tile
 from realciao.archs.decoders.separable import SeparableDecoder
 from realciao.archs.decoders.tables import as_rows, take
+from realciao.archs.resampling import cubic
 from realciao.coords import Frame
 from realciao.registry import ARCH_REGISTRY
 
@@ -54,7 +55,7 @@ class BicubicDecoder(SeparableDecoder):
         position = ((coord.float() + 1) * n - 1) / 2
         first = position.floor()
         index = torch.stack([first + step for step in (-1, 0, 1, 2)])
-        weight = _cubic(index - position) * ((index >= 0) & (index < n))
+        weight = cubic(index - position) * ((index >= 0) & (index < n))
         return Taps(in_tile(index.long(), prepared.frame[axis], prepared.size[axis]), weight / weight.sum(dim=0))
 
     def decode(
@@ -66,11 +67,3 @@ class BicubicDecoder(SeparableDecoder):
             for x, weight_x in zip(columns.tap, columns.weight, strict=True):
                 result = result + (weight_y * weight_x)[..., None] * take(prepared.image, y * width + x)
         return result
-
-
-def _cubic(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """Keys' kernel with a = -0.5."""
-    x = x.abs()
-    near = (1.5 * x - 2.5) * x * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))

@@ -114,6 +114,10 @@ class CiaoSRDecoder(SeparableDecoder):
         self.imnet_v = MLP(value_dim + 4, value_dim, hidden)
         self.cs_attn = CrossScaleAttention(feat_dim, non_local_scales, nonlocal_window) if non_local_scales else None
 
+    def start_at_zero(self) -> None:
+        """Makes every colour 0 until it is trained."""
+        self.imnet_q.start_at_zero()
+
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
     ) -> Prepared:

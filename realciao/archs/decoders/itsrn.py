@@ -53,6 +53,10 @@ class ITSRNDecoder(SeparableDecoder):
         self.score = MLP(2, 1, (position_hidden,), nn.GELU)
         self.aggregate = MLP(4, 1, (position_hidden,), nn.GELU)
 
+    def start_at_zero(self) -> None:
+        """Makes every colour 0 until it is trained."""
+        self.imnet.start_at_zero()
+
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
     ) -> Prepared:

@@ -51,6 +51,10 @@ class LTEDecoder(SeparableDecoder):
         self.phase = nn.Linear(2, hidden_dim // 2, bias=False)
         self.imnet = MLP(hidden_dim, 3, hidden)
 
+    def start_at_zero(self) -> None:
+        """Makes every colour 0 until it is trained."""
+        self.imnet.start_at_zero()
+
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
     ) -> Prepared:

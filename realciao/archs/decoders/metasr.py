@@ -56,6 +56,10 @@ class MetaSRDecoder(SeparableDecoder):
         super().__init__()
         self.imnet = MLP(3, 27 * feat_dim, (hidden,))
 
+    def start_at_zero(self) -> None:
+        """Makes every colour 0 until it is trained."""
+        self.imnet.start_at_zero()
+
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool
     ) -> Prepared:

@@ -1,15 +1,15 @@
-"""The trunk of any network that BasicSR's registry knows, cut before its upsampler."""
+"""The trunk of any network for one scale, or all of it up to the map before its last convolution."""
 
-import operator
-from typing import Any
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
-import torch.fx
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.fx.proxy import TraceError
 
+from realciao.archs.cutting import cut_trunk, reach_px, split
+from realciao.archs.padding import pad_to_multiple
+from realciao.archs.probing import Probe, Receiver, probe
+from realciao.errors import OptionError
 from realciao.registry import ARCH_REGISTRY, build, find
 
 LAST = {
@@ -20,75 +20,130 @@ LAST = {
 }
 """The last module of the trunk, for the networks where it need not be named."""
 
-SUMS = (operator.add, operator.iadd, torch.add)
-POINTWISE_MODULES = (nn.Identity, nn.Dropout, nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid)
-POINTWISE_FUNCTIONS = (*SUMS, operator.mul, operator.imul, torch.cat, F.relu, F.leaky_relu, F.gelu, F.silu)
+
+class Encoded(NamedTuple):
+    """What an encoder gives that makes an image itself."""
+
+    feat: Float[Tensor, "b c mh mw"]
+    """`map_scale` cells an LR pixel, along an axis."""
+    base: Float[Tensor, "b 3 bh bw"]
+    """`base_scale` pixels an LR pixel."""
 
 
 @ARCH_REGISTRY.register()
 class TrunkEncoder(nn.Module):
-    """Runs a network from its first module to the one named `last`, with the skip connection that closes there.
+    """Part of a network that enlarges by one number, as the encoder of one for every scale.
 
-    The cut is made in the graph of the network's own `forward`, recorded with its modules as black boxes. So it needs no
-    knowledge of the network; what stands before the first module (means, ranges) falls away, as the network around the
-    encoder sees to it; and what comes after the cut is gone with its parameters, of which distributed training bears none
-    unused. Names of parameters are those of the network, under `trunk`.
+    With `at: trunk` it ends where the network still works at the size of the LR image: before its upsampler. With `at: map` it
+    ends before the network's last convolution, gives what that receives, and beside it the network's own result as a base for
+    the residual. So a decoder that gives 0 leaves the network itself, resampled.
+
+    The cuts are made in the graph of the network's own `forward`, recorded with its modules as black boxes, so they need no
+    knowledge of the network, and what is not run is gone with its parameters. Where no graph can be recorded (attention over
+    windows), the network runs as it is, and the map is caught at the input of the module that receives it.
 
     Args:
         network: spec of the network, e.g. {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3} as in Real-ESRGAN.
-        last: name of the trunk's last module, e.g. "conv_body"; None for the networks in `LAST`. If its output is then
-            added to something, that sum is the map.
+        last: name of the trunk's last module, e.g. "conv_body": if its output is then added to something, that sum is the map.
+            Or, where no graph can be recorded, of the module that receives the trunk's map. None for the networks in `LAST`,
+            and where `weights` are given: then the last convolution at the LR image's size receives the map.
+        at: where the network is cut.
+        weights: whose weights the network has, a teacher's name or path. `realciao.build_network` looks them up, `network`
+            included. Such a network takes RGB as it is (`rgb_mean: [0, 0, 0]`); without, what stands before its first module
+            (means, ranges) falls away, as the network around the encoder sees to it.
+
+    Attributes:
+        map_scale: cells of the map an LR pixel.
+        base_scale: pixels of the network's own result an LR pixel, with `at: map`; else None.
+        keeps: whether `keep` and `resume` can be asked for.
+        foreign_names: the network's names of the encoder's parameters, by their names here.
     """
 
-    multiple = 1
-
-    def __init__(self, network: dict[str, Any], last: str | None = None) -> None:
+    def __init__(
+        self,
+        network: dict[str, Any] | None = None,
+        last: str | None = None,
+        at: Literal["trunk", "map"] = "trunk",
+        weights: str | None = None,
+    ) -> None:
         super().__init__()
-        whole = build(ARCH_REGISTRY, network, "network")
+        if network is None:
+            raise OptionError("network", "is missing; `weights` alone are looked up by realciao.build_network")
+        whole = build(ARCH_REGISTRY, network, "network").eval()
         name = find(ARCH_REGISTRY, network["type"]).__name__
-        self.trunk = _cut(whole, name, last or LAST.get(name))
-        self.cut_away = frozenset(whole.state_dict().keys() - self.trunk.state_dict().keys())
-        self.out_dim = _count_channels(self.trunk, name)
-        self.reach_px = _reach_px(self.trunk)
+        last = last or LAST.get(name)
+        self.map_scale, self.base_scale = 1, cast(int | None, None)
+        self.minimum, self.multiple = getattr(whole, "size_minimum", 1), getattr(whole, "size_multiple", 1)
+        self.trunk: nn.Module
+        self.tail: nn.Module | None = None
+        names = set(whole.state_dict())
+        if at == "trunk" and weights is None:
+            self.trunk = cut_trunk(whole, name, last)
+            self.out_dim = _count_channels(self.trunk, name)
+        else:
+            self._cut(whole, name, last, at)
+        self.reach_px = reach_px(self.trunk, self.tail)
+        self.foreign_names = {key: _foreign(key) for key in self.state_dict()}
+        self.cut_away = frozenset(names - set(self.foreign_names.values()))
+        self.keeps = at == "trunk" or self.tail is not None
 
-    def forward(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
-        return self.trunk(lq)
+    def _cut(self, whole: nn.Module, name: str, last: str | None, at: str) -> None:
+        found = probe(whole, name, self.minimum, self.multiple)
+        end = found.map if at == "map" else found.trunk
+        self.out_dim, self.map_scale = end.channels, end.scale
+        if at == "map":
+            self.base_scale = found.scale
+        parts = split(whole, last, found.trunk.name, found.map.name if at == "map" else None)
+        if parts:
+            self.trunk, self.tail = parts
+            if at == "trunk":
+                self.out_dim = _run(self.trunk, found).shape[1]
+        else:
+            self.trunk = Receiver(whole, last or end.name if at == "trunk" else end.name, whole=at == "map")
+
+    def forward(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"] | Encoded:
+        """The map; with `at: map` also the network's own result."""
+        if self.tail is not None:
+            return self.resume(self.keep(lq), lq)
+        return self._cropped(self.trunk(self._padded(lq)), lq)
+
+    def keep(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k kh kw"]:
+        """The costly part: what can be kept of an image as long as the trunk does not change."""
+        return self.trunk(self._padded(lq))
+
+    def resume(self, kept: Float[Tensor, "b k kh kw"], lq: Float[Tensor, "b 3 h w"]) -> Any:
+        """What `forward` gives, from what `keep` gave for the same image."""
+        kept = kept.to(lq.dtype)
+        return self._cropped(kept if self.tail is None else Encoded(*self.tail(kept, self._padded(lq))), lq)
+
+    def _padded(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 H W"]:
+        if self.minimum > 1 and min(lq.shape[2:]) < self.minimum:
+            lq = pad_to_multiple(lq, self.minimum)
+        return pad_to_multiple(lq, self.multiple)
+
+    def _cropped(self, made: Any, lq: Float[Tensor, "b 3 h w"]) -> Any:
+        """Without what padding has added, the network's own included."""
+        h, w = lq.shape[2:]
+        if isinstance(made, tuple):
+            assert self.base_scale is not None
+            feat, base = made
+            return Encoded(_corner(feat, h, w, self.map_scale), _corner(base, h, w, self.base_scale))
+        return _corner(made, h, w, self.map_scale)
 
 
-class _Outline(torch.fx.Tracer):
-    """Records a forward pass without looking into its modules."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return True
+def _corner(image: Float[Tensor, "b c H W"], h: int, w: int, scale: int) -> Float[Tensor, "b c h w"]:
+    return image[:, :, : h * scale, : w * scale]
 
 
-def _cut(network: nn.Module, name: str, last: str | None) -> torch.fx.GraphModule:
-    first_conv = next((m for m in network.modules() if isinstance(m, nn.Conv2d)), None)
-    if first_conv is None or first_conv.in_channels != 3:
-        found = f"takes {first_conv.in_channels} channels" if first_conv else "is missing"
-        cure = "; give `scale: 4`, as others fold pixels into channels" if name == "RRDBNet" else ""
-        raise ValueError(f"{name}'s first convolution {found}, where an RGB image has 3{cure}")
-    try:
-        graph = _Outline().trace(network)
-    except (TraceError, TypeError) as error:
-        raise ValueError(
-            f"{name} cannot be cut: its forward pass depends on the values or the size of its input"
-        ) from error
-    calls = [node for node in graph.nodes if node.op == "call_module"]
-    ends = [node for node in calls if node.target == last]
-    if not ends:
-        names = ", ".join(dict.fromkeys(str(node.target) for node in calls))
-        raise ValueError(f"`last` must name the last module of {name}'s trunk, one of {names}; got {last}")
-    end = ends[-1]
-    followers = list(end.users)
-    if len(followers) == 1 and followers[0].target in SUMS:
-        end = followers[0]
-    image, output = next(iter(graph.nodes)), next(iter(reversed(graph.nodes)))
-    calls[0].args = (image,)
-    output.args = (end,)
-    trunk = torch.fx.GraphModule(network, graph)
-    trunk.graph.eliminate_dead_code()
-    return torch.fx.GraphModule(network, trunk.graph)  # with the modules that are still called, and no others
+def _foreign(key: str) -> str:
+    """trunk.NAME and tail.NAME of parts of a graph, trunk.net.NAME of a network that is whole."""
+    name = key.partition(".")[2]
+    return name.removeprefix("net.") if key.startswith("trunk.net.") else name
+
+
+@torch.no_grad()
+def _run(trunk: nn.Module, found: Probe) -> Tensor:
+    return trunk(torch.zeros(1, 3, *found.size))
 
 
 @torch.no_grad()
@@ -102,23 +157,3 @@ def _count_channels(trunk: nn.Module, name: str) -> int:
     if shape[2:] != size:
         raise ValueError(f"{name}'s trunk maps {size[0]}x{size[1]} to {shape[2]}x{shape[3]}: a map must keep the size")
     return shape[1]
-
-
-def _reach_px(trunk: nn.Module) -> int | None:
-    """How far the trunk sees: the longest way through its graph, in the reach of the convolutions on it; None where unknown."""
-    reach: dict[torch.fx.Node, int] = {}
-    try:
-        graph = torch.fx.Tracer().trace(trunk)  # this one looks into blocks, down to torch's own modules
-    except (TraceError, TypeError):
-        return None
-    for node in graph.nodes:
-        reach[node] = max((reach[earlier] for earlier in node.all_input_nodes), default=0)
-        if node.op == "call_module":
-            module = trunk.get_submodule(str(node.target))
-            if isinstance(module, nn.Conv2d) and module.stride == (1, 1):
-                reach[node] += max(d * (k - 1) // 2 for d, k in zip(module.dilation, module.kernel_size, strict=True))
-            elif not isinstance(module, POINTWISE_MODULES):
-                return None
-        elif node.op.startswith("call") and node.target not in POINTWISE_FUNCTIONS:
-            return None
-    return next(reversed(reach.values()))

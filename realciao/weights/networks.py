@@ -1,0 +1,106 @@
+"""Networks of which a part comes from a teacher: by a name or path in their spec, which is looked up here."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from realciao.archs import build_network as build_empty
+from realciao.errors import OptionError, UserError
+from realciao.registry import ARCH_REGISTRY, find
+from realciao.weights.teachers import TEACHERS, Teacher, read_teacher
+
+Spec = dict[str, Any]
+TEACHER = "teacher"
+"""Stands, as an encoder's `weights`, for the teacher that the option file names."""
+
+
+def build_network(spec: Spec, teacher: str | None = None) -> nn.Module:
+    """The network that a spec describes, with fresh weights but for what it takes from a teacher.
+
+    Args:
+        spec: {"type": "CiaoSR", "encoder": {"type": "TrunkEncoder", "weights": "realesrgan-x4plus", ...}, "decoder": {...}}.
+        teacher: name or path of what "teacher" stands for in it.
+
+    Raises:
+        OptionError: the spec names an unknown class or argument, a value that it refuses, or a teacher that is not there.
+    """
+    wanted = _wanted(spec, teacher)
+    if wanted is None:
+        return build_empty(spec)
+    try:
+        found = read_teacher(wanted)
+    except UserError as error:
+        raise OptionError("network_g.encoder.weights", str(error)) from error
+    return build_with(spec, found)
+
+
+def build_with(spec: Spec, teacher: Teacher) -> nn.Module:
+    """The network of a spec whose encoder has this teacher's weights.
+
+    A teacher that is known by name stays one in the network's own spec; of another, the spec keeps what it is made of.
+    """
+    encoder = {**spec["encoder"], "network": teacher.network, "weights": teacher.name}
+    net: Any = build_empty({**spec, "encoder": encoder})
+    net.spec["encoder"] = {**net.spec["encoder"], "weights": teacher.name}
+    take_over(net, teacher.tensors)
+    net.teacher = teacher.notes()
+    return net
+
+
+def take_over(net: Any, tensors: Mapping[str, Tensor]) -> None:
+    """Gives the encoder the teacher's tensors."""
+    state = net.encoder.state_dict()
+    theirs = {own: tensors.get(name) for own, name in net.encoder.foreign_names.items()}
+    for own, tensor in theirs.items():
+        if tensor is None or tensor.shape != state[own].shape:
+            name = net.encoder.foreign_names[own]
+            raise UserError(f"the teacher's weights do not fit: '{name}' is missing or of another shape")
+    net.encoder.load_state_dict(theirs)
+
+
+def teacher_network(teacher: Teacher) -> nn.Module:
+    """A teacher as a network for any scale: its own result, through an antialiased filter."""
+    spec = {
+        "type": "CiaoSR",
+        "encoder": {"type": "TrunkEncoder", "at": "map"},
+        "decoder": {"type": "ZeroDecoder"},
+        "rgb_mean": [0.0, 0.0, 0.0],
+    }
+    return build_with(spec, teacher).eval().requires_grad_(False)
+
+
+def borrowed(net: Any) -> dict[str, Tensor]:
+    """The tensors that need not be in the network's file: those that a teacher known by name has, unchanged.
+
+    By the network's names. Empty where the trunk has been trained.
+    """
+    name = net.spec.get("encoder", {}).get("weights")
+    if name not in TEACHERS:
+        return {}
+    theirs = read_teacher(name).tensors
+    names = net.encoder.foreign_names
+    state = net.encoder.state_dict()
+    same = all(tensor.detach().cpu().equal(theirs[names[own]]) for own, tensor in state.items())
+    return {f"encoder.{own}": theirs[names[own]] for own in state} if same else {}
+
+
+def _wanted(spec: Any, teacher: str | None) -> str | None:
+    """The teacher that a spec's encoder names."""
+    encoder = spec.get("encoder") if isinstance(spec, Mapping) else None
+    weights = encoder.get("weights") if isinstance(encoder, Mapping) else None
+    if not isinstance(weights, str | Path) or not _takes_weights(encoder):
+        return None
+    if weights != TEACHER:
+        return str(weights)
+    if teacher is None:
+        raise OptionError("network_g.encoder.weights", "stands for the teacher, and the options name none: teacher.model")
+    return teacher
+
+
+def _takes_weights(encoder: Any) -> bool:
+    try:
+        return find(ARCH_REGISTRY, encoder.get("type")).__name__ == "TrunkEncoder"
+    except OptionError:  # which building it will tell
+        return False
