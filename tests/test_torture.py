@@ -16,7 +16,7 @@ from realciao.commands.torture import main
 from realciao.options import load_options
 from realciao.run_state import load_state
 from realciao.trainer import Trainer
-from realciao.weights.checkpoint import read_state_dict
+from realciao.weights.state import read_state_dict
 
 OPERATIONS = ("os.fsync", "os.rename", "os.replace", "os.unlink", "shutil.rmtree", "torch.save")
 

@@ -1,8 +1,8 @@
 """An image read at any coordinates by an antialiased bicubic filter, in exact geometry.
 
-The kernel is Keys' with a = -0.5 (MATLAB's and Pillow's bicubic). Where an output pixel is larger than a pixel of the image, the
-kernel is as much wider, so that nothing folds back; where it is smaller, this is plain interpolation. Beyond the image's border
-there is nothing, and the weights inside make up for it. An output that has the image's own pixels is the image, exactly.
+The kernel is Keys' with a = -0.5 (MATLAB's and Pillow's bicubic). Where an output pixel is larger than a pixel of the image,
+the kernel is as much wider, so that nothing folds back; where it is smaller, this is plain interpolation. Beyond the image's
+border there is nothing, and the weights inside make up for it. An output that has the image's own pixels is the image, exactly.
 """
 
 import math

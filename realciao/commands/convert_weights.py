@@ -64,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
     """The network that the checkpoint holds, and the notes that it came with."""
     from realciao.errors import UserError
-    from realciao.weights.checkpoint import load_weights, read_header, read_state_dict
+    from realciao.weights.checkpoint import load_weights, read_header
     from realciao.weights.published import from_published
+    from realciao.weights.state import read_state_dict
 
     try:
         header = read_header(args.input)
@@ -99,8 +100,8 @@ def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]
     from realciao.archs import build_network
     from realciao.errors import OptionError, UserError
     from realciao.options import load_options
-    from realciao.weights.checkpoint import read_state_dict
     from realciao.weights.pretrained import load_encoder
+    from realciao.weights.state import read_state_dict
 
     options = load_options([args.network])
     weights = read_state_dict(args.input)

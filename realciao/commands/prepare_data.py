@@ -1,4 +1,4 @@
-"""Prepares data sets: cuts photos into sub-images, packs them as LMDB, and checks them before they are trained on."""
+"""Prepares data sets: cuts photos, packs them as LMDB, checks them, and has a teacher make pairs of them."""
 
 import argparse
 import json
@@ -43,6 +43,28 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     check.add_argument("-o", "--output", type=Path, help="folder for data_check.md and data_check.json")
     check.set_defaults(run=_check)
+
+    lessons = actions.add_parser(
+        "teach", help="degrade photos and keep what a teacher makes of them: pairs that train without the teacher"
+    )
+    add = lessons.add_argument
+    photos = "folders of photos (searched in depth), or builtin: those of scikit-image's wheel"
+    add("-i", "--input", nargs="+", required=True, metavar="PHOTOS", help=photos)
+    add("-o", "--output", type=Path, required=True, help="folder for the pairs; what it holds already is kept")
+    models = "realesrgan-x4plus or another name (infer.py --list_models), or a model file (default: %(default)s)"
+    add("--teacher", default="realesrgan-x4plus", metavar="NAME_OR_PATH", help=models)
+    add("--pipeline", default="realesrgan", metavar="NAME_OR_YML", help="degradation recipe (default: %(default)s)")
+    add("-n", "--count", type=_positive, required=True, help="pairs in all")
+    add("--lq_size", type=_positive, default=48, help="edge of an LR patch (default: %(default)s px)")
+    scales = "range of the degradations' scales (default: 1 4)"
+    add("--scale_range", type=float, nargs=2, default=(1.0, 4.0), metavar=("LOW", "HIGH"), help=scales)
+    add("--seed", type=int, default=0, help="of every random choice (default: 0)")
+    add("--gt", action="store_true", help="keep the originals too, for targets and scales that the teacher has none of")
+    add("--features", action="store_true", help="keep the teacher's trunk too, for students that are built on it")
+    add("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    types = ["auto", "float32", "bfloat16", "float16"]
+    add("--dtype", choices=types, default="auto", help="default: bfloat16 where CUDA has it, else float32")
+    lessons.set_defaults(run=_teach)
     return parser
 
 
@@ -125,6 +147,35 @@ def _check(args: argparse.Namespace) -> int:
         atomic_write(args.output / "data_check.md", text)
         atomic_write(args.output / "data_check.json", json.dumps(to_json(report), indent=1) + "\n")
     return 1 if report.faults else 0
+
+
+def _teach(args: argparse.Namespace) -> int:
+    low, high = args.scale_range
+    if not 1 <= low <= high <= 30:
+        raise UserError(f"--scale_range {low:g} {high:g}: expected 1 <= LOW <= HIGH <= 30")
+    if args.seed < 0:
+        raise UserError(f"--seed {args.seed}: give 0 or more")
+    check_folder(args.output)
+
+    from realciao.data.build import build_recipe
+    from realciao.devices import choose_device, choose_dtype
+    from realciao.preparing.teach import Lessons, open_folder, teach
+    from realciao.weights.teachers import read_teacher
+    from realciao.weights.teaching import RunningTeacher
+
+    build_recipe(args.pipeline)
+    teacher = read_teacher(args.teacher)
+    device = choose_device(args.device)
+    dtype = choose_dtype(args.dtype, device)
+    lessons = Lessons(
+        args.input, args.pipeline, args.count, args.lq_size, (low, high), args.seed, args.gt, args.features
+    )
+    running = RunningTeacher(teacher, device, dtype, args.features)
+    open_folder(args.output, lessons, teacher, str(dtype).removeprefix("torch."))
+    with closing(ProgressLine(args.count, "pairs")) as line:
+        made = teach(lessons, running, args.output, lambda done: line.show(done, teacher.name))
+    print(f"{made} pairs made, {args.count} in all, in {args.output}; train with dataroot: {args.output}")
+    return 0
 
 
 def _positive(text: str) -> int:

@@ -117,7 +117,7 @@ def _differences(one: Path, other: Path) -> list[str]:
     """Names of weights that are not the same in two runs."""
     import torch
 
-    from realciao.weights.checkpoint import read_state_dict
+    from realciao.weights.state import read_state_dict
 
     files = {path.name for run in (one, other) for path in (run / "models").glob("*.safetensors")}
     different = []

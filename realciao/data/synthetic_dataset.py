@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -18,10 +18,19 @@ from realciao.data.image_store import ImageStore
 from realciao.data.photos import find_photos
 from realciao.data.queries import make_queries
 from realciao.data.randomness import Stream, stream
-from realciao.data.train_item import orientation, oriented, place_item, random_corner, train_item
+from realciao.data.train_item import Place, orientation, oriented, place_item, random_corner, train_item
 from realciao.errors import OptionError
 from realciao.image import to_rgb
 from realciao.registry import DATASET_REGISTRY
+
+
+class Sample(NamedTuple):
+    """What a draw decides."""
+
+    plan: degradations.Plan
+    place: Place
+    gt: Float[np.ndarray, "hr_h hr_w 3"]
+    """The HR crop."""
 
 
 @DATASET_REGISTRY.register()
@@ -97,17 +106,23 @@ class SyntheticDataset(TrainSet):
         return [entry[-1] for entry in self._store.entries]
 
     def __getitem__(self, index: SampleIndex) -> Any:
+        sample = self.draw(index)
+        if self.executor == "torch":
+            return crop_item(sample.plan, sample.place, sample.gt)
+        # sharpened whole, before the patch is cut: its reach is 25 px
+        lq, gt_usm = degradations.pair(sample.plan, sample.gt)
+        return train_item(sample.place, lq, sample.gt, gt_usm if self.gt_usm else None)
+
+    def draw(self, index: SampleIndex) -> "Sample":
+        """All that is random about an item."""
         rng = stream(self.seed, index.draw)
         scale = self._scale(rng, index.step)
-        plan = plan_crop(self.queries.patch_size(scale), scale)
-        gt = self._crop(rng, index.draw, plan.n_hr)
-        recipe = self.pipeline.sample(rng, size=(plan.n_hr, plan.n_hr), scale=scale)
-        place = place_item(rng, self.queries, plan.corner(rng), plan.n_patch, recipe["lr_size"], recipe["size"])
-        if self.executor == "torch":
-            return crop_item(recipe, place, gt)
-        # sharpened whole, before the patch is cut: its reach is 25 px
-        lq, gt_usm = degradations.pair(recipe, gt)
-        return train_item(place, lq, gt, gt_usm if self.gt_usm else None)
+        crop = plan_crop(self.queries.patch_size(scale), scale)
+        gt = self._crop(rng, index.draw, crop.n_hr)
+        plan = self.pipeline.sample(rng, size=(crop.n_hr, crop.n_hr), scale=scale)
+        return Sample(
+            plan, place_item(rng, self.queries, crop.corner(rng), crop.n_patch, plan["lr_size"], plan["size"]), gt
+        )
 
     def collate(self, items: Sequence[Any]) -> Any:
         return collate_crops(items) if self.executor == "torch" else super().collate(items)

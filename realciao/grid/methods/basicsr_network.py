@@ -1,6 +1,5 @@
 """Networks of one scale, and a resize to the scale that is wanted: how Real-ESRGAN, BSRGAN and RealSR reach any scale."""
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,18 +14,11 @@ from realciao.image import to_array, to_tensor
 from realciao.inference import choose_device
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.tiling import split_axis
-from realciao.weights.checkpoint import read_state_dict
-from realciao.weights.state import load_tensors
+from realciao.weights.pretrained import basicsr_name
+from realciao.weights.state import load_tensors, read_state_dict
 
 TILE_PX, HALO_PX = 192, 16
 FILTERS = {"lanczos": cv2.INTER_LANCZOS4, "bicubic": cv2.INTER_CUBIC, "area": cv2.INTER_AREA}
-RENAMED = (
-    # ESRGAN's RRDBNet, which BSRGAN and RealSR kept, is older than BasicSR's
-    (r"RRDB_trunk\.(\d+)\.RDB([123])\.", r"body.\1.rdb\2."),
-    (r"trunk_conv\.", "conv_body."),
-    (r"upconv([12])\.", r"conv_up\1."),
-    (r"HRconv\.", "conv_hr."),
-)
 
 
 @METHOD_REGISTRY.register()
@@ -74,7 +66,7 @@ class BasicSR(Method):
         """The network with its weights, or with random ones where there are none."""
         net: nn.Module = build(ARCH_REGISTRY, self.network, "network")
         if not self.problem():
-            load_tensors(net, {_new_name(name): t for name, t in read_state_dict(self.path).items()})
+            load_tensors(net, {basicsr_name(name): t for name, t in read_state_dict(self.path).items()})
         return net.eval()
 
     @torch.inference_mode()
@@ -102,9 +94,3 @@ class BasicSR(Method):
                 window = result[rows.out_begin : rows.out_end, cols.out_begin : cols.out_end]
                 window[:] = large[top : top + window.shape[0], left : left + window.shape[1]]
         return result.clip(0, 1)
-
-
-def _new_name(name: str) -> str:
-    for theirs, ours in RENAMED:
-        name = re.sub(rf"^{theirs}", ours, name)
-    return name

@@ -1,0 +1,146 @@
+"""Makes taught pairs: photos degraded to LR patches, and what a teacher makes of these, once and for all trainings."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+import degradations
+from realciao.data import SampleIndex
+from realciao.data.photos import find_photos
+from realciao.data.synthetic_dataset import SyntheticDataset
+from realciao.data.taught_pairs import Corner, TaughtIndex, TaughtPair, pair_path, read_index, write_index, write_pair
+from realciao.errors import UserError
+from realciao.image import to_array, to_tensor
+from realciao.weights.teachers import Teacher
+from realciao.weights.teaching import RunningTeacher
+
+BATCH = 8
+"""Patches that the teacher sees at a time."""
+
+
+class Lessons(NamedTuple):
+    """What is asked for."""
+
+    photos: str | Sequence[str]
+    """See `find_photos`."""
+    pipeline: str | dict[str, Any]
+    count: int
+    lq_size: int = 48
+    scale_range: tuple[float, float] = (1.0, 4.0)
+    """Of the degradations: how much larger the photo's crop is than the patch."""
+    seed: int = 0
+    gt: bool = False
+    """Whether the originals are kept."""
+    features: bool = False
+    """Whether the teacher's trunk is kept, too."""
+
+
+def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) -> TaughtIndex:
+    """Makes the folder ready, or finds that it was made by the same request; another number of pairs is no other request.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    paths = find_photos(list(lessons.photos) if not isinstance(lessons.photos, str) else lessons.photos)
+    names = "\n".join(f"{path.name} {path.stat().st_size}" for path in paths)
+    index = TaughtIndex(
+        teacher=teacher.notes(),
+        teacher_scale=teacher.scale,
+        dtype=dtype,
+        pipeline=lessons.pipeline,
+        photos=len(paths),
+        photos_sha256=hashlib.sha256(names.encode()).hexdigest(),
+        seed=lessons.seed,
+        lq_size=lessons.lq_size,
+        scale_range=lessons.scale_range,
+        gt=lessons.gt,
+        kept="trunk" if lessons.features else None,
+    )
+    if folder.is_dir() and any(folder.iterdir()):
+        there = read_index(folder)
+        other = [key for key in index.__struct_fields__ if getattr(there, key) != getattr(index, key)]
+        if other:
+            raise UserError(f"{folder}: holds pairs made with another {' and '.join(other)}; give another folder")
+    else:
+        write_index(folder, index)
+    return index
+
+
+def teach(
+    lessons: Lessons, teacher: RunningTeacher, folder: Path, progress: Callable[[int], None] = lambda done: None
+) -> int:
+    """Makes the pairs that a folder lacks; returns how many it made.
+
+    Args:
+        folder: from `open_folder`.
+        progress: called with the pairs done, those of before included.
+    """
+    dataset = SyntheticDataset(
+        list(lessons.photos) if not isinstance(lessons.photos, str) else lessons.photos,
+        lessons.pipeline,
+        lq_size=lessons.lq_size,
+        sample_q=1,
+        scale_range=lessons.scale_range,
+        seed=lessons.seed,
+        gt_usm=False,
+    )
+    todo = [draw for draw in range(lessons.count) if not pair_path(folder, draw).exists()]
+    check_room(folder, len(todo), lessons, teacher)
+    done = lessons.count - len(todo)
+    for draws in (todo[i : i + BATCH] for i in range(0, len(todo), BATCH)):
+        pairs = [_degrade(dataset, draw) for draw in draws]
+        lesson = teacher(torch.cat([to_tensor(pair.lq) for pair in pairs]))
+        for i, (draw, pair) in enumerate(zip(draws, pairs, strict=True)):
+            kept = None if lesson.kept is None else lesson.kept[i].to(torch.float16).cpu().numpy()
+            pair = pair._replace(taught=to_array(lesson.taught[i : i + 1]), kept=kept)
+            write_pair(pair_path(folder, draw), pair if lessons.gt else pair._replace(gt=None))
+        done += len(draws)
+        progress(done)
+    return len(todo)
+
+
+def check_room(folder: Path, count: int, lessons: Lessons, teacher: RunningTeacher) -> None:
+    """Raises UserError where the disk has no room for so many more pairs."""
+    free = shutil.disk_usage(folder).free
+    need = count * bytes_per_pair(lessons, teacher.scale)
+    if need > free:
+        raise UserError(f"{folder}: {count} pairs take {need / 2**30:.1f} GiB, and the disk has {free / 2**30:.1f}")
+
+
+def bytes_per_pair(lessons: Lessons, scale: int, channels: int = 64) -> int:
+    """About what a file takes."""
+    pixels = lessons.lq_size**2
+    gt = (sum(lessons.scale_range) / 2) ** 2 * 3 if lessons.gt else 0
+    return int(pixels * (3 + 3 * scale**2 + gt + 2 * channels * lessons.features)) + 4096
+
+
+def _degrade(dataset: SyntheticDataset, draw: int) -> TaughtPair:
+    """A pair that has not been taught."""
+    sample = dataset.draw(SampleIndex(draw, step=0))
+    lq, _ = degradations.pair(sample.plan, sample.gt)
+    top, left, n = sample.place[:3]
+    (n_hr, m_hr), (n_lr, m_lr) = sample.gt.shape[:2], lq.shape[:2]
+    rows, columns = (
+        _corner(n_hr, n_lr, top, n),
+        _corner(m_hr, m_lr, left, n),
+    )
+    gt = sample.gt[rows[1], columns[1]]
+    patch = np.ascontiguousarray(lq[top : top + n, left : left + n])
+    return TaughtPair(patch, patch, np.ascontiguousarray(gt), None, rows[0], columns[0], sample.plan)
+
+
+def _corner(n_hr: int, n_lr: int, start: int, n_patch: int) -> tuple[Corner, slice]:
+    """The HR pixels of a patch, with two LR pixels more on either side for a filter's sake, as far as there are."""
+    first = max(0, (start - 2) * n_hr // n_lr)
+    end = min(n_hr, -(-(start + n_patch + 2) * n_hr // n_lr))
+    return Corner(n_hr, n_lr, start, first), slice(first, end)
+
+
+def iterate_pairs(folder: Path) -> Iterator[Path]:
+    """The files of a folder, by draw."""
+    yield from sorted(folder.glob("[0-9]*/[0-9]*.safetensors"))
