@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from realciao.archs import build_network
 from realciao.batch import TrainBatch
-from realciao.data import build_train_set
+from realciao.data import Needs, build_train_set
 from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
 from realciao.health import Health
@@ -20,7 +19,9 @@ from realciao.objective import Objective
 from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.training.teacher import LiveTeacher, find_teacher
 from realciao.weights.checkpoint import load_tensors, load_weights
+from realciao.weights.networks import build_network
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -68,7 +69,7 @@ class StageRun:
         self.stage = stage = options.stages[index]
         self.where = where = f"stages.{index}"
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
-        self.net_g: Any = build_network(options.network_g)
+        self.net_g: Any = build_network(options.network_g, options.teacher_model)
         if not hasattr(self.net_g, "query_grid"):
             name = options.network_g["type"]
             raise OptionError("network_g.type", f"'{name}' knows no coordinates; expected a network such as CiaoSR")
@@ -89,9 +90,24 @@ class StageRun:
             f"{where}.datasets.train",
             scale_range=options.scale_range,
             seed=options.manual_seed,
-            gt_usm=self.objective.needs_usm,
+            gt_usm="usm" in self.objective.targets,
         )
+        self.teacher = find_teacher(stage.teacher, where) if stage.teacher else None
+        self.live_teacher: LiveTeacher | None = None
+        try:
+            self.dataset.serve(
+                Needs(self.objective.targets, self.teacher.sha256 if self.teacher else None, self._resumes())
+            )
+        except OptionError as error:
+            raise error.below(f"{where}.datasets.train") from error
         self._preview: TrainBatch | None = None
+
+    def _resumes(self) -> bool:
+        """Whether the data set keeps what the generator's frozen encoder would make of each patch."""
+        encoder = self.net_g.encoder
+        teacher: dict[str, str] = getattr(self.net_g, "teacher", {})
+        same = self.dataset.kept_of is not None and teacher.get("sha256") == self.dataset.kept_of
+        return same and getattr(encoder, "keeps", False) and not any(p.requires_grad for p in encoder.parameters())
 
     def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:
         """Goes to the device, with the generator's weights where they are given.
@@ -108,6 +124,8 @@ class StageRun:
         self.ema = make_ema(self.net_g, self.stage.ema_decay, self.stage.ema_warmup)
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
+        if self.teacher and self.stage.teacher and "teacher" in self.objective.targets and not self.dataset.teaches:
+            self.live_teacher = LiveTeacher(self.teacher, self.stage.teacher, accelerator.device)
         self.raw_g, self.raw_d = self.net_g, self.net_d
         self.net_g = self._prepare(self.net_g)
         if self.net_d is not None:
@@ -136,7 +154,7 @@ class StageRun:
             Unhealthy: too much has gone wrong, see `realciao.health`.
         """
         stage = self.stage
-        batches = [self.dataset.finish(batch) for batch in loaded]
+        batches = [self._finish(batch) for batch in loaded]
         if self.engine.channels_last:
             batches = [
                 cast(TrainBatch, {**b, "lq": b["lq"].contiguous(memory_format=torch.channels_last)}) for b in batches
@@ -159,15 +177,25 @@ class StageRun:
         self.ema.update_parameters(self.raw_g)
         return means
 
+    def _finish(self, loaded: Any) -> TrainBatch:
+        """A batch as the losses see it, with the teacher's target where a loss wants it and the data set has none."""
+        batch = self.dataset.finish(loaded)
+        return self.live_teacher.add_to(batch) if self.live_teacher else batch
+
     def _generate(self, batch: TrainBatch, moves_g: bool, last: bool, means: _Means) -> Tensor:
         """The prediction for a batch, detached, after its share of the generator's gradient."""
         with torch.set_grad_enabled(moves_g), self._alone(self.net_g, not last):
-            pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
+            pred = self._predict(self.net_g, batch)
             if moves_g:
                 # the loss flows through the discriminator, which stands still: unwrapped, so no process waits for another
                 judge = None if self.raw_d is None else self.raw_d.requires_grad_(False)
                 self._backward(self.objective.generator(pred, batch, judge), means)
         return pred.detach()
+
+    @staticmethod
+    def _predict(net: nn.Module, batch: TrainBatch) -> Tensor:
+        kept = {"kept": batch["kept"]} if "kept" in batch else {}
+        return net(batch["lq"], batch["coord"], batch["cell"], **kept)
 
     def _discriminate(self, batch: TrainBatch, pred: Tensor, last: bool, means: _Means) -> None:
         """A batch's share of the discriminator's gradient."""
@@ -218,7 +246,7 @@ class StageRun:
         preview = self._preview
         assert preview is not None, "load_preview comes before"
         net = self.raw_g.eval()
-        pred = net(preview["lq"], preview["coord"], preview["cell"])
+        pred = self._predict(net, preview)
         self.set_train()
         self.health.judge_colors(pred, preview["gt"])
 

@@ -12,7 +12,6 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch import Tensor
 
-from realciao.archs import build_network
 from realciao.batch import EvalItem
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
@@ -34,6 +33,7 @@ from realciao.status import Status, StatusLine
 from realciao.trackers import make_trackers, tell_options
 from realciao.validation import means, score_network
 from realciao.weights.checkpoint import save_weights
+from realciao.weights.networks import build_network
 
 logger = logging.getLogger("realciao")
 
@@ -68,7 +68,7 @@ class Trainer:
             }
             for index in range(len(options.stages)):
                 rehearse(StageRun(options, index), self.accelerator, self.pretrained if index == 0 else None)
-            net = build_network(options.network_g).eval()
+            net = build_network(options.network_g, options.teacher_model).eval()
             for i, val_set in enumerate(self.val_sets.values()):
                 rehearse_validation(net, val_set, f"datasets.val.{i}")
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]

@@ -5,12 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from realciao.archs import build_network
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.inference import Upscaler
 from realciao.weights.checkpoint import read_header
+from realciao.weights.networks import build_network
 from realciao.weights.shipped import find_weights
 
 CODE = (
