@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -21,7 +21,7 @@ from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.training.teacher import LiveTeacher, find_teacher
 from realciao.weights.checkpoint import load_tensors, load_weights
-from realciao.weights.networks import build_network
+from realciao.weights.networks import borrowed, build_network
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -94,9 +94,11 @@ class StageRun:
         )
         self.teacher = find_teacher(stage.teacher, where) if stage.teacher else None
         self.live_teacher: LiveTeacher | None = None
+        self.scale_range = options.scale_range
+        self.dataset_resumes = self._resumes()
         try:
             self.dataset.serve(
-                Needs(self.objective.targets, self.teacher.sha256 if self.teacher else None, self._resumes())
+                Needs(self.objective.targets, self.teacher.sha256 if self.teacher else None, self.dataset_resumes)
             )
         except OptionError as error:
             raise error.below(f"{where}.datasets.train") from error
@@ -107,7 +109,7 @@ class StageRun:
         encoder = self.net_g.encoder
         teacher: dict[str, str] = getattr(self.net_g, "teacher", {})
         same = self.dataset.kept_of is not None and teacher.get("sha256") == self.dataset.kept_of
-        return same and getattr(encoder, "keeps", False) and not any(p.requires_grad for p in encoder.parameters())
+        return same and getattr(encoder, "keeps", False) and _is_still(encoder)
 
     def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:
         """Goes to the device, with the generator's weights where they are given.
@@ -127,6 +129,7 @@ class StageRun:
         if self.teacher and self.stage.teacher and "teacher" in self.objective.targets and not self.dataset.teaches:
             self.live_teacher = LiveTeacher(self.teacher, self.stage.teacher, accelerator.device)
         self.raw_g, self.raw_d = self.net_g, self.net_d
+        self.borrowed = frozenset(borrowed(self.raw_g)) if _is_still(self.raw_g.encoder) else frozenset[str]()
         self.net_g = self._prepare(self.net_g)
         if self.net_d is not None:
             self.net_d = self._prepare(self.net_d)
@@ -250,6 +253,24 @@ class StageRun:
         self.set_train()
         self.health.judge_colors(pred, preview["gt"])
 
+    def describe(self) -> Iterator[str]:
+        """What is trained, and by which teacher, a line each."""
+        parameters = list(self.raw_g.parameters())
+        trained = sum(p.numel() for p in parameters if p.requires_grad)
+        total = sum(p.numel() for p in parameters)
+        of = "" if trained == total else f", {trained:,} of them trained"
+        yield f"network_g: {total:,} parameters{of}, on {self.accelerator.device}"
+        if self.teacher and "teacher" in self.objective.targets:
+            where = "runs in each step" if self.live_teacher else "its results are read from the data set"
+            yield f"teacher: {self.teacher.name}, x{self.teacher.scale}, {where}"
+            if self.scale_range[1] > self.teacher.scale:
+                share = (self.scale_range[1] - self.teacher.scale) / max(
+                    1e-9, self.scale_range[1] - self.scale_range[0]
+                )
+                yield f"teacher: above x{self.teacher.scale} the target is gt ({min(1, share):.0%} of the scale range)"
+            if self.dataset_resumes:
+                yield "teacher: its trunk's maps are read from the data set, and the trunk does not run"
+
     def set_train(self) -> None:
         """Training mode, but for what is frozen."""
         self.raw_g.train()
@@ -276,7 +297,11 @@ class StageRun:
         return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts.items()}
+        """All that the stage goes on from; without what a frozen trunk has from a teacher's own file, see `borrowed`."""
+        state = {name: part.state_dict() for name, part in self._parts.items()}
+        for name in self.borrowed:
+            del state["net_g"][name], state["ema"][f"module.{name}"]
+        return state | ({"teacher_sha256": self.teacher.sha256} if self.teacher else {})
 
     def load_state_dict(self, state: dict[str, Any], iteration: int) -> None:
         """Goes on where another left off after so many iterations, with the rates and settings of its own options.
@@ -289,6 +314,14 @@ class StageRun:
             parts.pop("scaler", None)
         if missing := parts.keys() - state.keys():
             raise UserError(f"the checkpoint holds no {', '.join(sorted(missing))}: its options have changed")
+        if self.teacher and state.get("teacher_sha256", self.teacher.sha256) != self.teacher.sha256:
+            raise UserError(
+                f"{self.teacher.path}: is not the file that the run began with (its SHA-256 is another); put that one back, or "
+                "start again with --overwrite"
+            )
+        own = self.raw_g.state_dict()
+        state["net_g"] |= {name: own[name] for name in self.borrowed}
+        state["ema"] |= {f"module.{name}": own[name] for name in self.borrowed}
         for name, part in parts.items():
             if isinstance(part, nn.Module) and part is not self.ema:
                 load_tensors(part, state[name])
@@ -306,6 +339,11 @@ def _load_moments(optimizer: Any, state: dict[str, Any]) -> None:
     optimizer.load_state_dict(state)
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
+
+
+def _is_still(part: nn.Module) -> bool:
+    """Whether nothing of it is trained."""
+    return not any(p.requires_grad for p in part.parameters())
 
 
 def _freeze(net: nn.Module, parts: Sequence[str], where: str) -> list[nn.Module]:

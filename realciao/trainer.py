@@ -162,9 +162,9 @@ class Trainer:
         images = stage.train_data.batch_size * self.accelerator.num_processes * stage.accum_iter
         if self.step < end:
             stage_run.load_preview()
-            parameters = sum(p.numel() for p in stage_run.net_g.parameters())
             logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, images)
-            logger.info("network_g: %s parameters on %s", f"{parameters:,}", self.accelerator.device)
+            for line in stage_run.describe():
+                logger.info("%s", line)
         progress, losses = Progress(images), LossMeans()
         for parts in progress.watch(self._batches(stage_run, end)):
             self._seed_step()

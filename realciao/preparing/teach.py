@@ -73,13 +73,16 @@ def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) ->
 
 
 def teach(
-    lessons: Lessons, teacher: RunningTeacher, folder: Path, progress: Callable[[int], None] = lambda done: None
+    lessons: Lessons,
+    teacher: RunningTeacher,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda done, todo: None,
 ) -> int:
     """Makes the pairs that a folder lacks; returns how many it made.
 
     Args:
         folder: from `open_folder`.
-        progress: called with the pairs done, those of before included.
+        progress: called with the pairs made and those to be made, which leave out what is there already.
     """
     dataset = SyntheticDataset(
         list(lessons.photos) if not isinstance(lessons.photos, str) else lessons.photos,
@@ -92,7 +95,7 @@ def teach(
     )
     todo = [draw for draw in range(lessons.count) if not pair_path(folder, draw).exists()]
     check_room(folder, len(todo), lessons, teacher)
-    done = lessons.count - len(todo)
+    done = 0
     for draws in (todo[i : i + BATCH] for i in range(0, len(todo), BATCH)):
         pairs = [_degrade(dataset, draw) for draw in draws]
         lesson = teacher(torch.cat([to_tensor(pair.lq) for pair in pairs]))
@@ -101,7 +104,7 @@ def teach(
             pair = pair._replace(taught=to_array(lesson.taught[i : i + 1]), kept=kept)
             write_pair(pair_path(folder, draw), pair if lessons.gt else pair._replace(gt=None))
         done += len(draws)
-        progress(done)
+        progress(done, len(todo))
     return len(todo)
 
 
