@@ -35,11 +35,14 @@ class Weights(NamedTuple):
 
     path: str | Path
     tensors: dict[str, Tensor]
+    teacher: dict[str, str] | None = None
+    """What the file says of the teacher that they come from."""
 
     @classmethod
     def read(cls, path: str | Path) -> "Weights":
         """Raises UserError where the file is no weights file."""
-        return cls(path, load_weights(path).state_dict())
+        net = load_weights(path)
+        return cls(path, net.state_dict(), getattr(net, "teacher", None))
 
 
 class _Means(dict[str, Tensor]):
@@ -122,6 +125,9 @@ class StageRun:
                 load_tensors(self.net_g, weights.tensors)
             except UserError as error:
                 raise UserError(f"{weights.path}: {error}") from error
+        taught_by = self.teacher.notes() if self.teacher else weights.teacher if weights else None
+        if taught_by:  # what the files of weights will say
+            self.net_g.teacher = taught_by
         self.accelerator = accelerator
         self.ema = make_ema(self.net_g, self.stage.ema_decay, self.stage.ema_warmup)
         self.ema.to(accelerator.device)

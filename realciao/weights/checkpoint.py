@@ -78,7 +78,13 @@ def load_weights(path: str | Path) -> nn.Module:
         UserError: the file cannot be read (see `read_header`), or its tensors do not fit its spec.
     """
     if is_teacher(path):
-        return teacher_network(read_teacher(path))
+        try:
+            return teacher_network(read_teacher(path))
+        except UserError as error:
+            if str(path) in TEACHERS:
+                raise
+            convert = "a released CiaoSR is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
+            raise UserError(f"{error}; it is without RealCiaoSR's header, too: {convert}") from error
     header = read_header(path)
     try:
         net: Any = build_network(header["spec"])
