@@ -20,6 +20,7 @@ import realciao
 import realciao.train
 from realciao.batch import TrainBatch
 from realciao.coords import make_cell, make_coord
+from realciao.engine import make_accelerator
 from realciao.errors import OptionError, UserError
 from realciao.options import Options, TeacherOptions, load_options
 from realciao.run_state import load_state
@@ -160,6 +161,22 @@ def test_a_frozen_trunk_that_is_kept_does_not_run_in_a_step(tmp_path: Path) -> N
     assert all(p.grad is None for p in stage_run.net_g.encoder.parameters())
     with pytest.raises(AssertionError, match="the trunk runs"):
         stage_run.net_g(batch["lq"], batch["coord"], batch["cell"])
+
+
+@pytest.mark.parametrize("shape", ["map", "trunk"])
+def test_a_live_teacher_and_its_student_run_their_trunk_once(tmp_path: Path, shape: str) -> None:
+    stage_run = StageRun(make_options(tmp_path, shape), 0)
+    stage_run.start(make_accelerator(stage_run_options(tmp_path), [], str(tmp_path)), None)
+    assert stage_run.live_teacher
+    runs: list[int] = []
+    for encoder in (stage_run.raw_g.encoder, stage_run.live_teacher.running.encoder):
+        encoder.trunk.register_forward_pre_hook(lambda *_: runs.append(1))
+    stage_run.step([stage_run.dataset.first(2)], 0)
+    assert len(runs) == 1
+
+
+def stage_run_options(folder: Path) -> Options:
+    return load_options([folder / "run.yml"])
 
 
 def test_what_is_kept_gives_what_running_the_trunk_gives(tmp_path: Path) -> None:
