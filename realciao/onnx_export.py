@@ -54,6 +54,7 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
         UserError: packages are missing, the network's graph depends on the image's size, or a file cannot be written.
     """
     check_packages()
+    _check_base(net)
     plain: Any = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)
     encoder = _Encoder(plain)
     # more than a window, and no multiple of one or of a scale: so all padding and cutting is in the graph; nor alike, nor 1
@@ -69,6 +70,14 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
     return onnx_path(path, "encoder"), onnx_path(path, "query")
 
 
+def _check_base(net: Any) -> None:
+    if net.base_scale is not None:
+        raise UserError(
+            "the network resamples an image that its encoder makes (a teacher, or a student with `at: map`), for which there is "
+            "no ONNX form here; export a student with `at: trunk`, or a small one"
+        )
+
+
 def export_fixed_onnx(net: nn.Module, path: str | Path, scale: int, **notes: Any) -> Path:
     """Writes one file for one scale, as x4 models are: "input" (b 3 h w, RGB in [0, 1]) to "output" (b 3 sh sw), clamped.
 
@@ -78,6 +87,7 @@ def export_fixed_onnx(net: nn.Module, path: str | Path, scale: int, **notes: Any
         UserError: as `export_onnx`, or a scale below 1.
     """
     check_packages()
+    _check_base(net)
     if scale < 1:
         raise UserError(f"scale {scale}: a model of one scale has a whole number, 1 or more")
     plain: Any = copy.deepcopy(net).cpu().float().eval().requires_grad_(False)

@@ -80,10 +80,11 @@ def _decode(
     ys = make_axis(out_size[0])[rows.out_begin : rows.out_end].to(lq.device)
     xs = make_axis(out_size[1])[columns.out_begin : columns.out_end].to(lq.device)
     cell = make_cell(out_size, lq.device)[None]
+    dense = is_dense(size, out_size, getattr(net, "map_scale", 1))
     if ensemble:
-        yield rows.out_begin, _mean_of_eight(net, lq, frame, ys, xs, cell, is_dense(size, out_size))[0].float()
+        yield rows.out_begin, _mean_of_eight(net, lq, frame, ys, xs, cell, dense)[0].float()
         return
-    prepared = net.prepare(lq, frame=frame, dense=is_dense(size, out_size))
+    prepared = net.prepare(lq, frame=frame, dense=dense)
     row = rows.out_begin
     for band in net.decode(prepared, ys, xs, cell):
         yield row, band[0].float()

@@ -154,3 +154,21 @@ def test_both_roles_are_built_from_their_spec(tmp_path: Path) -> None:
     np.testing.assert_allclose(item["gt"], places((132, 165)), atol=1e-5)
     with pytest.raises(OptionError, match=r"^datasets.val.0.type: 'PairedDataset' is not .* PairedValSet"):
         build_val_set({"type": "PairedDataset", **roots}, "datasets.val.0", seed=0)
+
+
+@pytest.mark.parametrize("queries", [POINTS, WINDOW], ids=["points", "window"])
+def test_a_reduced_gt_is_registered_at_every_scale_below_the_pairs_own(tmp_path: Path, queries: dict) -> None:
+    write_pair(tmp_path, "a.png", (100, 120), (400, 480))
+    dataset = make(tmp_path, **{**queries, "margin": 4}, reduce_gt=True, scale_range=(1.5, 8))
+    scales = []
+    for draw in range(12):
+        item = dataset[SampleIndex(draw, step=draw)]
+        scales.append(2 / (float(item["cell"][0]) * item["lq"].shape[1]))
+        lq, gt = (item[key].double().numpy()[:2].reshape(2, -1) for key in ("lq", "gt"))
+        grid, coord = make_coord(item["lq"].shape[1:]).double().reshape(-1, 2), item["coord"].double().reshape(-1, 2)
+        plane = np.linalg.lstsq(np.column_stack([np.ones(len(grid)), grid]), lq.T, rcond=None)[0]
+        off_px = (np.column_stack([np.ones(len(coord)), coord]) @ plane - gt.T) * 120  # in LR pixels
+        assert np.abs(off_px.mean(axis=0)).max() < 0.01
+        assert np.abs(off_px).max() < 0.03  # a stretched cubic kernel makes a ripple of a ramp, torch's as well
+    assert min(scales) < 2.2
+    assert 2.5 < max(scales) <= 4.05

@@ -18,9 +18,9 @@ QUERIES_PER_BAND = 2**16
 """Queries of a band of rows: what a decoder makes for a band must not weigh much beside it, nor beside the whole image."""
 
 
-def is_dense(lq_size: Sequence[int], size: Sequence[int]) -> bool:
-    """Whether so many queries come to an LR pixel that a decoder's tables pay: about 2 for CiaoSR's."""
-    return math.prod(size) > 2 * math.prod(lq_size)
+def is_dense(lq_size: Sequence[int], size: Sequence[int], map_scale: int = 1) -> bool:
+    """Whether so many queries come to a cell of the map that a decoder's tables pay: about 2 for CiaoSR's."""
+    return math.prod(size) > 2 * math.prod(lq_size) * map_scale**2
 
 
 class Prepared(NamedTuple):
@@ -189,7 +189,7 @@ class CiaoSR(nn.Module):
     @torch.inference_mode()
     def upscale(self, lq: Float[Tensor, "b 3 h w"], size: tuple[int, int]) -> Float[Tensor, "b 3 H W"]:
         """The whole image at `size` (height, width), clamped to [0, 1]."""
-        prepared = self.prepare(lq, dense=is_dense(lq.shape[2:], size))
+        prepared = self.prepare(lq, dense=is_dense(lq.shape[2:], size, self.map_scale))
         ys, xs = make_axis(size[0], lq.device), make_axis(size[1], lq.device)
         cell = make_cell(size, lq.device).expand(len(lq), -1)
         return torch.cat(list(self.decode(prepared, ys, xs, cell)), dim=2).clamp(0, 1)
