@@ -73,8 +73,8 @@ def export_onnx(net: nn.Module, path: str | Path, **notes: Any) -> tuple[Path, P
 def _check_base(net: Any) -> None:
     if net.base_scale is not None:
         raise UserError(
-            "the network resamples an image that its encoder makes (a teacher, or a student with `at: map`), for which there is "
-            "no ONNX form here; export a student with `at: trunk`, or a small one"
+            "the network resamples an image that its encoder makes (a teacher, or a student with `at: map`), and that has no "
+            "ONNX form here; export a student with `at: trunk`, or a small one"
         )
 
 
