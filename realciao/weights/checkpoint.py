@@ -10,12 +10,11 @@ from torch import nn
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.weights.header import FORMAT, HEADER, read_header
 from realciao.weights.networks import borrowed, build_network, teacher_network
+from realciao.weights.shipped import find_weights
 from realciao.weights.state import load_tensors
 from realciao.weights.teachers import TEACHERS, read_teacher
-
-HEADER = "realciao"
-FORMAT = 1
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
@@ -37,48 +36,21 @@ def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
     atomic_write(path, safetensors.torch.save(tensors, {HEADER: json.dumps(header)}))
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
-    """What a weights file says of itself: `spec`, and the notes it was saved with.
-
-    Raises:
-        UserError: no such file, not safetensors, damaged, or without our header.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
-    try:
-        path.open("rb").close()
-    except OSError as error:  # for which safetensors has other words
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        header = json.loads(metadata[HEADER])
-    except (safetensors.SafetensorError, OSError) as error:
-        convert = "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-        cure = "copy it anew" if path.suffix == ".safetensors" else convert
-        raise UserError(f"{path}: not a whole safetensors file ({error}); {cure}") from error
-    except (KeyError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(
-            f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "
-            "a released CiaoSR is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-        ) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT or "spec" not in header:
-        raise UserError(f"{path}: written by another version of RealCiaoSR (this one reads format {FORMAT})")
-    return header
-
-
-def load_weights(path: str | Path) -> nn.Module:
+def load_weights(weights: str | Path) -> nn.Module:
     """The network that a weights file describes, with those weights, in eval mode on the CPU.
 
     A teacher by name, or the checkpoint of one (see `teachers.read_teacher`), becomes a network that gives the teacher's own
     result, through an antialiased filter, at any size.
 
+    Args:
+        weights: a path, or a name, see `find_weights`.
+
     Raises:
-        UserError: the file cannot be read (see `read_header`), or its tensors do not fit its spec.
+        UserError: no such weights, the file cannot be read (see `read_header`), or its tensors do not fit its spec.
     """
-    if is_teacher(path):
-        return teacher_network(read_teacher(path))
+    if is_teacher(weights):
+        return teacher_network(read_teacher(weights))
+    path = find_weights(weights)
     header = read_header(path)
     try:
         net: Any = build_network(header["spec"])
