@@ -159,7 +159,10 @@ def test_weights_of_ours_keep_their_values_and_their_notes(tmp_path: Path) -> No
 def test_an_encoder_that_does_not_fit_is_one_line_and_status_2(
     tmp_path: Path, num_feat: object, network: bool, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.save({"params": real_esrgan()}, tmp_path / "in.pth")
+    weights = real_esrgan()
+    if not network:
+        del weights["conv_last.weight"]
+    torch.save({"params": weights}, tmp_path / "in.pth")
     (tmp_path / "o.yml").write_text(OPTIONS.format(num_feat=num_feat))
     option = ["--network", tmp_path / "o.yml"] if network else []
     assert run(tmp_path / "in.pth", tmp_path / "out.safetensors", *option) == 2

@@ -116,7 +116,7 @@ def test_our_weights_are_run_by_the_upscaler_and_told_apart_by_their_bytes(tmp_p
 
 
 def test_missing_weights_are_a_reason_and_no_error():
-    assert build_method("nowhere.safetensors", "").problem() == "no weights: nowhere.safetensors"
+    assert build_method("nowhere.safetensors", "").problem() == "no weights: nowhere.safetensors: no such weights file"
     absent = {"type": "BasicSR", "network": RRDB, "path": "x4.pth", "optional": True}
     assert build_method(absent, "").problem() == "no weights: x4.pth"
 
@@ -140,7 +140,7 @@ def test_a_folder_of_finished_images_is_found_by_data_scale_and_template(tmp_pat
     ("spec", "problem"),
     [
         ({"type": "Weights"}, r"methods\.2: Weights: needs the path"),
-        ({"type": "BasicSR", "path": "x"}, r"methods\.2\.network: is missing"),
+        ({"type": "BasicSR", "path": "x"}, r"methods\.2: BasicSR: needs a model, or a network and"),
         ({"type": "Bicubic", "name": "../x"}, r"methods\.2\.name: '\.\./x' is no name for a folder"),
         ({"type": "Folder", "path": "a", "filename_tmpl": "x"}, "must hold {} once"),
     ],

@@ -1,9 +1,10 @@
 """Turns a checkpoint into a weights file that names its own network, without running any code that the checkpoint holds.
 
-A released CiaoSR is converted whole, and so is a teacher, a network for one scale (Real-ESRGAN, BSRGAN and others): to weights
-of ours, which give its own result at any size, or, where OUT ends in .pth, to a checkpoint as BasicSR reads it. With --network, the encoder of that option file's network takes the weights of a
-trained one (BasicSR, SwinIR, Real-ESRGAN, BSRGAN, LIIF, LTE) and the decoder is fresh: a start for training, given as
-path.pretrain_network_g. With --blend, two weights of one network become those between them.
+A released CiaoSR is converted whole. So is a teacher, a network for one scale (Real-ESRGAN, BSRGAN and others): to weights of
+ours, which give its own result at any size, or, where OUT ends in .pth, to a checkpoint as BasicSR reads it. With --network,
+the encoder of that option file's network takes the weights of a trained one (BasicSR, SwinIR, Real-ESRGAN, BSRGAN, LIIF, LTE)
+and the decoder is fresh: a start for training, given as path.pretrain_network_g. With --blend, two weights of one network
+become those between them.
 """
 
 import argparse

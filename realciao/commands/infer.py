@@ -35,7 +35,11 @@ def build_parser() -> argparse.ArgumentParser:
     names = "a name that --list_models lists, or a file, ours or a checkpoint of an x2, x3 or x4 network (.pth, .safetensors); "
     names += "two, stage 1's and stage 2's, with --denoise (default: real)"
     add("-m", "--model_path", nargs="+", metavar="WEIGHTS", help=names)
-    add("--list_models", action="store_true", help="print all names, with sizes, costs and licences; with --json as lines")
+    add(
+        "--list_models",
+        action="store_true",
+        help="print all names, with sizes, costs and licences; with --json as lines",
+    )
     between = "between two weights: 1 is the first (smooth), 0 the second (sharp); without -m, real and classical"
     add("-dn", "--denoise", "--denoise_strength", type=float, metavar="D", help=between)
     add("--ensemble", action="store_true", help="mean of eight flips and turns, in eight times the time")

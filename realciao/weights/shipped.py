@@ -71,7 +71,12 @@ def needed_files(weights: str | Path) -> list[Path]:
     try:
         spec: Any = read_header(path)["spec"]
         teacher = spec["encoder"].get("weights")
-    except (UserError, KeyError, TypeError, AttributeError):  # of another origin, or damaged, as whoever loads it will tell
+    except (
+        UserError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # of another origin, or damaged, as whoever loads it will tell
         return [path]
     if teacher not in TEACHERS:
         return [path]
