@@ -4,19 +4,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realciao.archs import build_network as build_network
     from realciao.evaluation import evaluate as evaluate
     from realciao.inference import Upscaler as Upscaler
     from realciao.options import load_options as load_options
     from realciao.weights.checkpoint import load_weights as load_weights
     from realciao.weights.checkpoint import save_weights as save_weights
+    from realciao.weights.networks import build_network as build_network
     from realciao.weights.published import from_published as from_published
 
 __version__ = "0.1.0"
 
 _HOME = {
     "Upscaler": "realciao.inference",
-    "build_network": "realciao.archs",
+    "build_network": "realciao.weights.networks",
     "evaluate": "realciao.evaluation",
     "from_published": "realciao.weights.published",
     "load_options": "realciao.options",

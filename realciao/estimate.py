@@ -44,6 +44,8 @@ class StageCost(NamedTuple):
     weights_bytes: int
     val_s: float
     """A validation of all sets."""
+    teacher_s: float = 0.0
+    """Of a step, what a teacher takes that runs in it."""
 
     @property
     def images(self) -> int:
@@ -108,6 +110,7 @@ def measure_stage(
         _bytes(stage_run.state_dict()),
         _bytes(ema.state_dict()),
         val_s / accelerator.num_processes,
+        _teacher_s(stage_run, batch, device),
     )
     accelerator.free_memory()
     return cost
@@ -153,6 +156,12 @@ def describe_costs(options: Options, costs: Sequence[StageCost], device: torch.d
     advice = (
         f"\n{', '.join(slow)}: the loader is slower than the step; raise datasets.train.num_workers" if slow else ""
     )
+    advice += "".join(
+        f"\n{cost.stage.name}: the teacher takes {cost.teacher_s:.3g} s of a step's {cost.step_s:.3g} s; pairs that "
+        "`prepare_data.py teach` makes once need no teacher in the training"
+        for cost in costs
+        if cost.teacher_s
+    )
     return f"{text}\nin all about {_duration(total_s)} and {total_bytes / GIB:.2f} GiB, {where}{advice}"
 
 
@@ -163,6 +172,15 @@ def _validation_s(net: nn.Module, val_set: ValSet, metrics: Sequence[Metric], de
         return 0.0
     score_network(net, items[:1], metrics)
     return _timed(lambda: score_network(net, items[-1:], metrics), device)[0] * len(val_set)
+
+
+def _teacher_s(stage_run: StageRun, batch: Any, device: torch.device) -> float:
+    """Seconds of a step in which a live teacher makes its targets."""
+    teacher = stage_run.live_teacher
+    if teacher is None:
+        return 0.0
+    finished = stage_run.dataset.finish(batch)
+    return stage_run.stage.accum_iter * _timed(lambda: teacher.add_to(finished), device)[0]
 
 
 def _waits(cost: StageCost) -> bool:

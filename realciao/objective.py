@@ -16,6 +16,7 @@ Losses = dict[str, Float[Tensor, ""]]
 
 NAMES = {"pixel_opt": "pix", "perceptual_opt": "percep", "fft_opt": "fft", "color_opt": "color", "gan_opt": "gan"}
 """The keys for one loss each, and what the log calls it."""
+TARGETS = ("gt", "usm", "teacher")
 SHORT = {"PerceptualLoss": "percep", "GANLoss": "gan"}
 
 
@@ -28,8 +29,8 @@ class Term(NamedTuple):
     """In the log, e.g. "l_g_pix"."""
     spec: Spec
     """Without what is said beside the loss itself."""
-    usm: bool
-    """Whether it sees the sharpened target."""
+    target: str
+    """What it compares with: gt, usm (sharpened), or teacher."""
 
 
 def terms(stage: Stage) -> list[Term]:
@@ -50,11 +51,13 @@ def terms(stage: Stage) -> list[Term]:
         if any(term.name == f"l_g_{name}" for term in found):
             raise OptionError(f"{key}.name", f"'{name}' is the name of another loss; give a name of its own")
         target = spec.get("target", "usm" if usm.get(key) else "gt")
-        if target not in ("gt", "usm"):
-            raise OptionError(f"{key}.target", f"expected gt or usm, got '{target}'")
+        if target not in TARGETS:
+            raise OptionError(f"{key}.target", f"expected {', '.join(TARGETS[:-1])} or {TARGETS[-1]}, got '{target}'")
+        if target == "teacher" and stage.teacher is None:
+            raise OptionError(f"{key}.target", "there is no teacher: name one, teacher: {model: realesrgan-x4plus}")
         beside = ("target", "name") if key.startswith("losses.") else ("target",)
         own = {word: value for word, value in spec.items() if word not in beside}
-        found.append(Term(key, f"l_g_{name}", own, target == "usm"))
+        found.append(Term(key, f"l_g_{name}", own, target))
     return found
 
 
@@ -88,9 +91,9 @@ class Objective(nn.Module):
         return {f"{self.where}.{term.key}": cri for term, cri in zip(self.terms, self.criteria, strict=True)}
 
     @property
-    def needs_usm(self) -> bool:
-        """Whether a loss wants the sharpened target."""
-        return any(term.usm for term in self.terms)
+    def targets(self) -> frozenset[str]:
+        """What the losses compare with."""
+        return frozenset(term.target for term in self.terms)
 
     def generator(self, pred: Float[Tensor, "b 3 hq wq"], batch: TrainBatch, net_d: nn.Module | None) -> Losses:
         """What the generator minimises the sum of; `net_d` is the unwrapped discriminator, whose parameters are frozen."""
@@ -100,7 +103,7 @@ class Objective(nn.Module):
                 assert net_d is not None
                 loss = criterion(net_d(pred), True, is_disc=False)
             else:
-                loss = criterion(pred, _target(batch, term.usm))
+                loss = criterion(pred, _target(batch, term.target))
             losses[term.name] = self._one_number(term.key, loss)
         return losses
 
@@ -113,7 +116,7 @@ class Objective(nn.Module):
     def discriminator_real(self, net_d: nn.Module, batch: TrainBatch) -> Float[Tensor, ""]:
         """l_d_real: what the discriminator pays for real images."""
         assert self.gan is not None
-        return self.criteria[self.gan](net_d(_target(batch, self.terms[self.gan].usm)), True, is_disc=True)
+        return self.criteria[self.gan](net_d(_target(batch, self.terms[self.gan].target)), True, is_disc=True)
 
     def discriminator_fake(self, net_d: nn.Module, pred: Float[Tensor, "b 3 hq wq"]) -> Float[Tensor, ""]:
         """l_d_fake: what it pays for generated ones, through which no gradient reaches the generator."""
@@ -128,8 +131,7 @@ class Objective(nn.Module):
         return float(criterion(nothing, True, is_disc=True) + criterion(nothing, False, is_disc=True))
 
 
-def _target(batch: TrainBatch, usm: bool) -> Float[Tensor, "b 3 hq wq"]:
-    if not usm:
-        return batch["gt"]
-    assert "gt_usm" in batch, "the data set is asked for the sharpened target where a loss wants it"
-    return batch["gt_usm"]
+def _target(batch: TrainBatch, target: str) -> Float[Tensor, "b 3 hq wq"]:
+    key = {"gt": "gt", "usm": "gt_usm", "teacher": "teacher"}[target]
+    assert key in batch, "the data set is asked for every target that a loss wants, or the teacher makes it"
+    return batch[key]

@@ -11,7 +11,7 @@ from realciao.options import Options, dump_options
 TOLD = 8
 """Changes that are said; of more, how many."""
 HELD_BY_RUN = re.compile(r"(manual_seed|scale_range|network_g)\b")
-HELD_BY_STATE = re.compile(r"name$|network_d\b|freeze\b|optim_[gd](\.type|\.groups)?$")
+HELD_BY_STATE = re.compile(r"name$|network_d\b|freeze\b|teacher\.model$|optim_[gd](\.type|\.groups)?$")
 """Keys of the stage in hand that its networks' and optimizers' states depend on."""
 WITHOUT_EFFECT = re.compile(r"datasets\b|accum_iter$|grad_clip$|color_opt\b|.*\.(loss|perceptual|style)_weight$")
 """Keys of a stage that is done which may change nevertheless, as stages often share them."""

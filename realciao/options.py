@@ -1,7 +1,7 @@
 """The options of a run: YAML in BasicSR's vocabulary, as frozen structures; no default is stated anywhere else.
 
-At the top level `train`, `network_d` and `datasets.train` are every stage's defaults; without `stages` they are the one
-stage, named "train".
+At the top level `train`, `network_d`, `teacher` and `datasets.train` are every stage's defaults; without `stages` they are the
+one stage, named "train".
 """
 
 import difflib
@@ -56,6 +56,15 @@ class Datasets(Section, frozen=True, kw_only=True):
     val: tuple[ValSet, ...] = ()
 
 
+class TeacherOptions(Section, frozen=True, kw_only=True):
+    """Another network, whose result is a target: `target: teacher` in a loss."""
+
+    model: str
+    """Its name (`infer.py --list_models`), or the path of its weights."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of its convolutions, where it runs in the training; auto is bfloat16 where CUDA has it, else float32."""
+
+
 class Stage(Section, frozen=True, kw_only=True):
     """One stage of the training. A loss that is absent is not computed."""
 
@@ -77,14 +86,16 @@ class Stage(Section, frozen=True, kw_only=True):
     """Largest norm of a network's gradient."""
     freeze: tuple[str, ...] = ()
     """Parts of network_g that stand still, e.g. [encoder]."""
+    teacher: TeacherOptions | None = None
+    """Whose result the losses with `target: teacher` compare with."""
     pixel_opt: Spec | None = None
     perceptual_opt: Spec | None = None
     fft_opt: Spec | None = None
     color_opt: Spec | None = None
     gan_opt: Spec | None = None
     losses: tuple[Spec, ...] = ()
-    """More losses, or all. In any loss, `target: usm` asks for the sharpened target, and in this list `name` for its name in
-    the log."""
+    """More losses, or all. In any loss, `target: usm` asks for the sharpened target and `target: teacher` for the teacher's
+    result; in this list, `name` is its name in the log."""
     network_d: Spec | None = None
     l1_gt_usm: bool = False
     """Whether the pixel loss sees the sharpened target; likewise below."""
@@ -218,6 +229,11 @@ class Options(Section, frozen=True, kw_only=True, dict=True):
                     raise OptionError(f"{key}.{i}.name", f"'{name}' is taken by item {names.index(name)}")
 
     @property
+    def teacher_model(self) -> str | None:
+        """The first teacher that a stage names: what `weights: teacher` of an encoder stands for."""
+        return next((stage.teacher.model for stage in self.stages if stage.teacher), None)
+
+    @property
     def total_iter(self) -> int:
         """Steps of all stages together."""
         return sum(stage.total_iter for stage in self.stages)
@@ -236,6 +252,9 @@ class Options(Section, frozen=True, kw_only=True, dict=True):
         tree: Node | None = vars(self).get("tree")
         return f"{tree.deepest(path.split('.'))[0].place}: " if tree else ""
 
+
+SHARED = ("network_d", "teacher")
+"""Keys of a stage that may stand at the top level, for all stages."""
 
 # Keys of a dataset's mapping that are not the dataset's; they outlive a change of its `type`.
 LOADER_KEYS = frozenset(TrainData.__struct_fields__) - {"dataset"}
@@ -288,7 +307,7 @@ def _fill_stages(tree: Node) -> Node:
     data, absent = tree.deepest(["datasets", "train"])
     if absent:  # the user will hear of it once, as the top level's error, and not from each stage as well
         data = replace(tree, value={"batch_size": replace(tree, value=1)})
-    shared = {key: top[key] for key in ("network_d",) if key in top}
+    shared = {key: top[key] for key in SHARED if key in top}
     shared["datasets"] = replace(top.get("datasets", tree), value={"train": data})
     defaults = merge(replace(train, value=shared), train, LOADER_KEYS)
     if "stages" in top:
@@ -303,7 +322,7 @@ def _fill_stages(tree: Node) -> Node:
 
 def _group(tree: Node) -> Node:
     """The tree in the form of `Options`: a dataset's own keys under `dataset`, the stages' defaults gone."""
-    tree = replace(tree, value={key: child for key, child in tree.value.items() if key not in ("train", "network_d")})
+    tree = replace(tree, value={key: child for key, child in tree.value.items() if key not in ("train", *SHARED)})
     train, val_set = _separate(TrainData), _separate(ValSet)
     tree = tree.edit("datasets", lambda datasets: datasets.edit("train", train))
     tree = tree.edit("datasets", lambda datasets: datasets.edit("val", lambda val: val.edit_items(val_set)))
@@ -354,7 +373,7 @@ def _known(path: Sequence[str], name: str) -> str:
         if not key.isdecimal():  # the items of a list are of the list's one type
             hint = {field.encode_name: field.type for field in msgspec.structs.fields(section)}[key]
             section = _sections(hint)[0]
-    names = [*section.__struct_encode_fields__, *(("train", "network_d") if section is Options else ())]
+    names = [*section.__struct_encode_fields__, *(("train", *SHARED) if section is Options else ())]
     return did_you_mean(name, names) or f"; known: {', '.join(names)}"
 
 

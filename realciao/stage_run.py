@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from realciao.archs import build_network
 from realciao.batch import TrainBatch
-from realciao.data import build_train_set
+from realciao.data import Needs, build_train_set
 from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
 from realciao.health import Health
@@ -20,7 +19,9 @@ from realciao.objective import Objective
 from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.training.teacher import LiveTeacher, find_teacher
 from realciao.weights.checkpoint import load_tensors, load_weights
+from realciao.weights.networks import borrowed, build_network
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -68,7 +69,7 @@ class StageRun:
         self.stage = stage = options.stages[index]
         self.where = where = f"stages.{index}"
         torch.manual_seed(options.manual_seed)  # fresh weights are the same on every process
-        self.net_g: Any = build_network(options.network_g)
+        self.net_g: Any = build_network(options.network_g, options.teacher_model)
         if not hasattr(self.net_g, "query_grid"):
             name = options.network_g["type"]
             raise OptionError("network_g.type", f"'{name}' knows no coordinates; expected a network such as CiaoSR")
@@ -89,9 +90,26 @@ class StageRun:
             f"{where}.datasets.train",
             scale_range=options.scale_range,
             seed=options.manual_seed,
-            gt_usm=self.objective.needs_usm,
+            gt_usm="usm" in self.objective.targets,
         )
+        self.teacher = find_teacher(stage.teacher, where) if stage.teacher else None
+        self.live_teacher: LiveTeacher | None = None
+        self.scale_range = options.scale_range
+        self.dataset_resumes = self._resumes()
+        try:
+            self.dataset.serve(
+                Needs(self.objective.targets, self.teacher.sha256 if self.teacher else None, self.dataset_resumes)
+            )
+        except OptionError as error:
+            raise error.below(f"{where}.datasets.train") from error
         self._preview: TrainBatch | None = None
+
+    def _resumes(self) -> bool:
+        """Whether the data set keeps what the generator's frozen encoder would make of each patch."""
+        encoder = self.net_g.encoder
+        teacher: dict[str, str] = getattr(self.net_g, "teacher", {})
+        same = self.dataset.kept_of is not None and teacher.get("sha256") == self.dataset.kept_of
+        return same and getattr(encoder, "keeps", False) and _is_still(encoder)
 
     def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:
         """Goes to the device, with the generator's weights where they are given.
@@ -108,7 +126,10 @@ class StageRun:
         self.ema = make_ema(self.net_g, self.stage.ema_decay, self.stage.ema_warmup)
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
+        if self.teacher and self.stage.teacher and "teacher" in self.objective.targets and not self.dataset.teaches:
+            self.live_teacher = LiveTeacher(self.teacher, self.stage.teacher, accelerator.device)
         self.raw_g, self.raw_d = self.net_g, self.net_d
+        self.borrowed = frozenset(borrowed(self.raw_g)) if _is_still(self.raw_g.encoder) else frozenset[str]()
         self.net_g = self._prepare(self.net_g)
         if self.net_d is not None:
             self.net_d = self._prepare(self.net_d)
@@ -136,7 +157,7 @@ class StageRun:
             Unhealthy: too much has gone wrong, see `realciao.health`.
         """
         stage = self.stage
-        batches = [self.dataset.finish(batch) for batch in loaded]
+        batches = [self._finish(batch) for batch in loaded]
         if self.engine.channels_last:
             batches = [
                 cast(TrainBatch, {**b, "lq": b["lq"].contiguous(memory_format=torch.channels_last)}) for b in batches
@@ -159,15 +180,25 @@ class StageRun:
         self.ema.update_parameters(self.raw_g)
         return means
 
+    def _finish(self, loaded: Any) -> TrainBatch:
+        """A batch as the losses see it, with the teacher's target where a loss wants it and the data set has none."""
+        batch = self.dataset.finish(loaded)
+        return self.live_teacher.add_to(batch) if self.live_teacher else batch
+
     def _generate(self, batch: TrainBatch, moves_g: bool, last: bool, means: _Means) -> Tensor:
         """The prediction for a batch, detached, after its share of the generator's gradient."""
         with torch.set_grad_enabled(moves_g), self._alone(self.net_g, not last):
-            pred = self.net_g(batch["lq"], batch["coord"], batch["cell"])
+            pred = self._predict(self.net_g, batch)
             if moves_g:
                 # the loss flows through the discriminator, which stands still: unwrapped, so no process waits for another
                 judge = None if self.raw_d is None else self.raw_d.requires_grad_(False)
                 self._backward(self.objective.generator(pred, batch, judge), means)
         return pred.detach()
+
+    @staticmethod
+    def _predict(net: nn.Module, batch: TrainBatch) -> Tensor:
+        kept = {"kept": batch["kept"]} if "kept" in batch else {}
+        return net(batch["lq"], batch["coord"], batch["cell"], **kept)
 
     def _discriminate(self, batch: TrainBatch, pred: Tensor, last: bool, means: _Means) -> None:
         """A batch's share of the discriminator's gradient."""
@@ -218,9 +249,27 @@ class StageRun:
         preview = self._preview
         assert preview is not None, "load_preview comes before"
         net = self.raw_g.eval()
-        pred = net(preview["lq"], preview["coord"], preview["cell"])
+        pred = self._predict(net, preview)
         self.set_train()
         self.health.judge_colors(pred, preview["gt"])
+
+    def describe(self) -> Iterator[str]:
+        """What is trained, and by which teacher, a line each."""
+        parameters = list(self.raw_g.parameters())
+        trained = sum(p.numel() for p in parameters if p.requires_grad)
+        total = sum(p.numel() for p in parameters)
+        of = "" if trained == total else f", {trained:,} of them trained"
+        yield f"network_g: {total:,} parameters{of}, on {self.accelerator.device}"
+        if self.teacher and "teacher" in self.objective.targets:
+            where = "runs in each step" if self.live_teacher else "its results are read from the data set"
+            yield f"teacher: {self.teacher.name}, x{self.teacher.scale}, {where}"
+            if self.scale_range[1] > self.teacher.scale:
+                share = (self.scale_range[1] - self.teacher.scale) / max(
+                    1e-9, self.scale_range[1] - self.scale_range[0]
+                )
+                yield f"teacher: above x{self.teacher.scale} the target is gt ({min(1, share):.0%} of the scale range)"
+            if self.dataset_resumes:
+                yield "teacher: its trunk's maps are read from the data set, and the trunk does not run"
 
     def set_train(self) -> None:
         """Training mode, but for what is frozen."""
@@ -248,7 +297,11 @@ class StageRun:
         return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts.items()}
+        """All that the stage goes on from; without what a frozen trunk has from a teacher's own file, see `borrowed`."""
+        state = {name: part.state_dict() for name, part in self._parts.items()}
+        for name in self.borrowed:
+            del state["net_g"][name], state["ema"][f"module.{name}"]
+        return state | ({"teacher_sha256": self.teacher.sha256} if self.teacher else {})
 
     def load_state_dict(self, state: dict[str, Any], iteration: int) -> None:
         """Goes on where another left off after so many iterations, with the rates and settings of its own options.
@@ -261,6 +314,14 @@ class StageRun:
             parts.pop("scaler", None)
         if missing := parts.keys() - state.keys():
             raise UserError(f"the checkpoint holds no {', '.join(sorted(missing))}: its options have changed")
+        if self.teacher and state.get("teacher_sha256", self.teacher.sha256) != self.teacher.sha256:
+            raise UserError(
+                f"{self.teacher.path}: is not the file that the run began with (its SHA-256 is another); put that one back, or "
+                "start again with --overwrite"
+            )
+        own = self.raw_g.state_dict()
+        state["net_g"] |= {name: own[name] for name in self.borrowed}
+        state["ema"] |= {f"module.{name}": own[name] for name in self.borrowed}
         for name, part in parts.items():
             if isinstance(part, nn.Module) and part is not self.ema:
                 load_tensors(part, state[name])
@@ -278,6 +339,11 @@ def _load_moments(optimizer: Any, state: dict[str, Any]) -> None:
     optimizer.load_state_dict(state)
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
+
+
+def _is_still(part: nn.Module) -> bool:
+    """Whether nothing of it is trained."""
+    return not any(p.requires_grad for p in part.parameters())
 
 
 def _freeze(net: nn.Module, parts: Sequence[str], where: str) -> list[nn.Module]:

@@ -12,7 +12,6 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from torch import Tensor
 
-from realciao.archs import build_network
 from realciao.batch import EvalItem
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
@@ -34,6 +33,7 @@ from realciao.status import Status, StatusLine
 from realciao.trackers import make_trackers, tell_options
 from realciao.validation import means, score_network
 from realciao.weights.checkpoint import save_weights
+from realciao.weights.networks import build_network
 
 logger = logging.getLogger("realciao")
 
@@ -68,7 +68,7 @@ class Trainer:
             }
             for index in range(len(options.stages)):
                 rehearse(StageRun(options, index), self.accelerator, self.pretrained if index == 0 else None)
-            net = build_network(options.network_g).eval()
+            net = build_network(options.network_g, options.teacher_model).eval()
             for i, val_set in enumerate(self.val_sets.values()):
                 rehearse_validation(net, val_set, f"datasets.val.{i}")
             self.metrics = [build_metric(name, f"val.metrics.{i}") for i, name in enumerate(options.val.metrics)]
@@ -162,9 +162,9 @@ class Trainer:
         images = stage.train_data.batch_size * self.accelerator.num_processes * stage.accum_iter
         if self.step < end:
             stage_run.load_preview()
-            parameters = sum(p.numel() for p in stage_run.net_g.parameters())
             logger.info("stage %s: steps %d to %d, batch %d", stage.name, self.step + 1, end, images)
-            logger.info("network_g: %s parameters on %s", f"{parameters:,}", self.accelerator.device)
+            for line in stage_run.describe():
+                logger.info("%s", line)
         progress, losses = Progress(images), LossMeans()
         for parts in progress.watch(self._batches(stage_run, end)):
             self._seed_step()

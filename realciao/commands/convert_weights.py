@@ -122,9 +122,9 @@ def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]
     """The network of the option file, as a run of that file would begin with it but for the encoder's weights."""
     import torch
 
-    from realciao.archs import build_network
     from realciao.errors import OptionError, UserError
     from realciao.options import load_options
+    from realciao.weights.networks import build_network
     from realciao.weights.pretrained import load_encoder
     from realciao.weights.shipped import find_weights
     from realciao.weights.state import read_state_dict

@@ -173,7 +173,12 @@ def _teach(args: argparse.Namespace) -> int:
     running = RunningTeacher(teacher, device, dtype, args.features)
     open_folder(args.output, lessons, teacher, str(dtype).removeprefix("torch."))
     with closing(ProgressLine(args.count, "pairs")) as line:
-        made = teach(lessons, running, args.output, lambda done: line.show(done, teacher.name))
+
+        def show(done: int, todo: int) -> None:
+            line.total = todo
+            line.show(done, teacher.name)
+
+        made = teach(lessons, running, args.output, show)
     print(f"{made} pairs made, {args.count} in all, in {args.output}; train with dataroot: {args.output}")
     return 0
 

@@ -26,6 +26,17 @@ class SampleIndex(NamedTuple):
     """Running number of the global batch that it belongs to."""
 
 
+class Needs(NamedTuple):
+    """What a stage asks of its training set."""
+
+    targets: frozenset[str] = frozenset(("gt",))
+    """What its losses compare with: gt, usm, teacher."""
+    teacher: str | None = None
+    """SHA-256 of the stage's teacher; None without one."""
+    resumes: bool = False
+    """Whether the generator starts from the teacher's trunk where the set keeps it."""
+
+
 class TrainSet(ABC, Dataset[Any]):
     """A training set: the same index gives the same item, bit for bit, whichever process asks.
 
@@ -35,6 +46,19 @@ class TrainSet(ABC, Dataset[Any]):
     @abstractmethod
     def __getitem__(self, index: SampleIndex) -> Any:
         """The item of an index: a TrainBatch's tensors without the batch axis, or what `collate` and `finish` take."""
+
+    def serve(self, needs: Needs) -> None:
+        """Told once, before the first item. OptionError where the set has not what is needed."""
+
+    @property
+    def teaches(self) -> bool:
+        """Whether items hold what a teacher makes of them."""
+        return False
+
+    @property
+    def kept_of(self) -> str | None:
+        """SHA-256 of the teacher whose trunk the set keeps for each item; None for none."""
+        return None
 
     def collate(self, items: Sequence[Any]) -> Any:
         """The batch of some items, as it leaves a worker."""

@@ -97,6 +97,11 @@ def pair_path(folder: Path, draw: int) -> Path:
     return folder / f"{draw // FILES_PER_FOLDER:03d}" / f"{draw:06d}.safetensors"
 
 
+def list_pairs(folder: Path) -> list[Path]:
+    """The files of a folder, by draw."""
+    return sorted(folder.glob("[0-9]*/[0-9]*.safetensors"))
+
+
 def write_pair(path: Path, pair: TaughtPair) -> None:
     """Writes a file, whole or not at all."""
     tensors = {"lq": _to_stored(pair.lq), "taught": _to_stored(pair.taught)}
@@ -142,9 +147,10 @@ def read_pair(path: Path) -> TaughtPair:
 
 def _to_stored(image: Float[np.ndarray, "h w 3"]) -> Shaped[np.ndarray, "h w 3"]:
     """As uint8 where that holds the very values, which most degradations end with."""
+    image = np.ascontiguousarray(image, np.float32)  # safetensors writes memory as it lies
     small = np.rint(image * 255).astype(np.uint8)
     same = np.array_equal(_from_stored(small), image) and image.min(initial=0) >= 0 and image.max(initial=0) <= 1
-    return small if same else np.ascontiguousarray(image, np.float32)
+    return small if same else image
 
 
 def _from_stored(image: Shaped[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:

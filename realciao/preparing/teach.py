@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 import degradations
 from realciao.data import SampleIndex
 from realciao.data.photos import find_photos
+from realciao.data.reduction import PatchAxis
 from realciao.data.synthetic_dataset import SyntheticDataset
 from realciao.data.taught_pairs import Corner, TaughtIndex, TaughtPair, pair_path, read_index, write_index, write_pair
 from realciao.errors import UserError
@@ -72,13 +73,16 @@ def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) ->
 
 
 def teach(
-    lessons: Lessons, teacher: RunningTeacher, folder: Path, progress: Callable[[int], None] = lambda done: None
+    lessons: Lessons,
+    teacher: RunningTeacher,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda done, todo: None,
 ) -> int:
     """Makes the pairs that a folder lacks; returns how many it made.
 
     Args:
         folder: from `open_folder`.
-        progress: called with the pairs done, those of before included.
+        progress: called with the pairs made and those to be made, which leave out what is there already.
     """
     dataset = SyntheticDataset(
         list(lessons.photos) if not isinstance(lessons.photos, str) else lessons.photos,
@@ -91,7 +95,7 @@ def teach(
     )
     todo = [draw for draw in range(lessons.count) if not pair_path(folder, draw).exists()]
     check_room(folder, len(todo), lessons, teacher)
-    done = lessons.count - len(todo)
+    done = 0
     for draws in (todo[i : i + BATCH] for i in range(0, len(todo), BATCH)):
         pairs = [_degrade(dataset, draw) for draw in draws]
         lesson = teacher(torch.cat([to_tensor(pair.lq) for pair in pairs]))
@@ -100,7 +104,7 @@ def teach(
             pair = pair._replace(taught=to_array(lesson.taught[i : i + 1]), kept=kept)
             write_pair(pair_path(folder, draw), pair if lessons.gt else pair._replace(gt=None))
         done += len(draws)
-        progress(done)
+        progress(done, len(todo))
     return len(todo)
 
 
@@ -125,22 +129,8 @@ def _degrade(dataset: SyntheticDataset, draw: int) -> TaughtPair:
     lq, _ = degradations.pair(sample.plan, sample.gt)
     top, left, n = sample.place[:3]
     (n_hr, m_hr), (n_lr, m_lr) = sample.gt.shape[:2], lq.shape[:2]
-    rows, columns = (
-        _corner(n_hr, n_lr, top, n),
-        _corner(m_hr, m_lr, left, n),
-    )
-    gt = sample.gt[rows[1], columns[1]]
+    rows, columns = PatchAxis(top, n, n_lr, n_hr).needed(), PatchAxis(left, n, m_lr, m_hr).needed()
+    gt = np.ascontiguousarray(sample.gt[rows, columns])
     patch = np.ascontiguousarray(lq[top : top + n, left : left + n])
-    return TaughtPair(patch, patch, np.ascontiguousarray(gt), None, rows[0], columns[0], sample.plan)
-
-
-def _corner(n_hr: int, n_lr: int, start: int, n_patch: int) -> tuple[Corner, slice]:
-    """The HR pixels of a patch, with two LR pixels more on either side for a filter's sake, as far as there are."""
-    first = max(0, (start - 2) * n_hr // n_lr)
-    end = min(n_hr, -(-(start + n_patch + 2) * n_hr // n_lr))
-    return Corner(n_hr, n_lr, start, first), slice(first, end)
-
-
-def iterate_pairs(folder: Path) -> Iterator[Path]:
-    """The files of a folder, by draw."""
-    yield from sorted(folder.glob("[0-9]*/[0-9]*.safetensors"))
+    corners = Corner(n_hr, n_lr, top, rows.start), Corner(m_hr, m_lr, left, columns.start)
+    return TaughtPair(patch, patch, gt, None, *corners, sample.plan)

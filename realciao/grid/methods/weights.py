@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from realciao.archs import build_network
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture

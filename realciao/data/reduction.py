@@ -1,0 +1,51 @@
+"""A larger image of what an LR patch shows, reduced to any size below its own: exact geometry, antialiased."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from realciao.archs.resampling import find_taps, sample_grid
+from realciao.image import to_array, to_tensor
+
+
+class PatchAxis(NamedTuple):
+    """One axis of a patch, and of the image that shows what the patch's LR image shows."""
+
+    start: int
+    """First LR pixel of the patch."""
+    n_patch: int
+    n_lr: int
+    """LR pixels of the LR image."""
+    n_hr: int
+    """Pixels of the image that is reduced; it shows what the LR image shows."""
+    kept: int = 0
+    """The first of them that is there."""
+
+    def needed(self) -> slice:
+        """The pixels that a reduction of the patch reads, at most: two LR pixels more on either side."""
+        first = max(0, (self.start - 2) * self.n_hr // self.n_lr - 1)
+        return slice(first, min(self.n_hr, -(-(self.start + self.n_patch + 2) * self.n_hr // self.n_lr) + 1))
+
+
+def reduce_patch(
+    image: Float[np.ndarray, "h w 3"], rows: PatchAxis, columns: PatchAxis, size: tuple[int, int]
+) -> Float[np.ndarray, "hh ww 3"]:
+    """The patch as an image of `size`, clipped to [0, 1]; enlarged where that is more than the image has.
+
+    Args:
+        image: of it at least what `needed` says, from pixel (rows.kept, columns.kept) on.
+        rows: of the patch.
+        columns: likewise.
+        size: height and width of the result, which shows the patch alone.
+    """
+    frame = (rows.kept, columns.kept, rows.n_hr, columns.n_hr)
+    taps = []
+    for i, axis in enumerate((rows, columns)):
+        lr = (torch.arange(size[i], dtype=torch.float64) + 0.5) * axis.n_patch / size[i] + axis.start
+        coord = (2 * lr / axis.n_lr - 1).float()[None]
+        cell = torch.tensor([2 * axis.n_patch / (size[i] * axis.n_lr)])
+        taps.append(find_taps(coord, cell, i, frame, image.shape[i], math.ceil(axis.n_hr / axis.n_lr)))
+    return to_array(sample_grid(to_tensor(image), *taps).clamp(0, 1))
