@@ -147,6 +147,22 @@ def test_what_is_not_there_is_one_line(
         assert not (tmp_path / "out").exists()
 
 
+def test_two_checkpoints_of_one_network_lie_at_the_ends_of_the_dial(photo: np.ndarray, tmp_path: Path):
+    net = lively(RRDB)
+    torch.save(net.state_dict(), tmp_path / "smooth.pth")
+    for p in net.parameters():
+        p.mul_(0.9)
+    torch.save(net.state_dict(), tmp_path / "sharp.pth")
+    files = (tmp_path / "smooth.pth", tmp_path / "sharp.pth")
+    for denoise, model in zip((1, 0), files, strict=True):
+        assert run(tmp_path, "-m", *files, "-dn", denoise, "--suffix", denoise) == 0
+        assert run(tmp_path, "-m", model, "--suffix", model.stem) == 0
+    one, zero, smooth, sharp = (read_image(tmp_path / "out" / f"a{x}.png") for x in (1, 0, "smooth", "sharp"))
+    assert np.array_equal(one, smooth)
+    assert np.array_equal(zero, sharp)
+    assert not np.array_equal(one, zero)
+
+
 def test_a_released_ciaosr_is_to_be_converted_first(
     photo: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -89,7 +89,7 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
     """
     if not 0 <= share <= 1:
         raise UserError(f"{share:g} is no share; give a number from 0 to 1")
-    if one.spec != other.spec:
+    if _kind(one) != _kind(other):
         raise UserError("these are weights of different networks, between which there is nothing; give two of one")
     theirs = other.state_dict()
     mixed = {
@@ -98,3 +98,9 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
     }
     one.load_state_dict(mixed)
     return one
+
+
+def _kind(net: Any) -> Any:
+    """A network's spec without the name of the teacher that its trunk is from: two teachers of one network may be blended."""
+    encoder = {key: value for key, value in net.spec["encoder"].items() if key != "weights"}
+    return {**net.spec, "encoder": encoder}

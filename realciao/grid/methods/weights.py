@@ -10,6 +10,7 @@ from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.inference import Upscaler
 from realciao.weights.checkpoint import is_teacher, load_weights, read_header
+from realciao.weights.networks import build_network
 from realciao.weights.shipped import find_weights, needed_files
 
 CODE = (
