@@ -78,7 +78,7 @@ def _write_pth(args: argparse.Namespace) -> int:
         raise UserError(f"{args.input}: for any scale, which no .pth of BasicSR's is; give OUT.safetensors")
     teacher = read_teacher(args.input)
     write_pth(teacher, args.output)
-    parameters = sum(tensor.numel() for tensor in teacher.tensors.values())
+    parameters = sum(p.numel() for p in teacher.build().parameters())
     print(f"{args.output}: {parameters:,} parameters, x{teacher.scale}; licence: {teacher.licence}")
     return 0
 
