@@ -35,11 +35,14 @@ class Weights(NamedTuple):
 
     path: str | Path
     tensors: dict[str, Tensor]
+    teacher: dict[str, str] | None = None
+    """What the file says of the teacher that they come from."""
 
     @classmethod
     def read(cls, path: str | Path) -> "Weights":
         """Raises UserError where the file is no weights file."""
-        return cls(path, load_weights(path).state_dict())
+        net = load_weights(path)
+        return cls(path, net.state_dict(), getattr(net, "teacher", None))
 
 
 class _Means(dict[str, Tensor]):
@@ -95,7 +98,7 @@ class StageRun:
         self.teacher = find_teacher(stage.teacher, where) if stage.teacher else None
         self.live_teacher: LiveTeacher | None = None
         self.scale_range = options.scale_range
-        self.dataset_resumes = self._resumes()
+        self.dataset_resumes = self._starts_from(self.dataset.kept_of)
         try:
             self.dataset.serve(
                 Needs(self.objective.targets, self.teacher.sha256 if self.teacher else None, self.dataset_resumes)
@@ -104,12 +107,11 @@ class StageRun:
             raise error.below(f"{where}.datasets.train") from error
         self._preview: TrainBatch | None = None
 
-    def _resumes(self) -> bool:
-        """Whether the data set keeps what the generator's frozen encoder would make of each patch."""
+    def _starts_from(self, sha256: str | None) -> bool:
+        """Whether the generator's encoder is the frozen trunk of this teacher, and can start from what it has made before."""
         encoder = self.net_g.encoder
-        teacher: dict[str, str] = getattr(self.net_g, "teacher", {})
-        same = self.dataset.kept_of is not None and teacher.get("sha256") == self.dataset.kept_of
-        return same and getattr(encoder, "keeps", False) and _is_still(encoder)
+        own = getattr(self.net_g, "trunk_sha256", None)
+        return sha256 is not None and own == sha256 and encoder.keeps and _is_still(encoder)
 
     def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:
         """Goes to the device, with the generator's weights where they are given.
@@ -122,12 +124,16 @@ class StageRun:
                 load_tensors(self.net_g, weights.tensors)
             except UserError as error:
                 raise UserError(f"{weights.path}: {error}") from error
+        taught_by = self.teacher.notes() if self.teacher else weights.teacher if weights else None
+        if taught_by:  # what the files of weights will say
+            self.net_g.teacher = taught_by
         self.accelerator = accelerator
         self.ema = make_ema(self.net_g, self.stage.ema_decay, self.stage.ema_warmup)
         self.ema.to(accelerator.device)
         self.objective.to(accelerator.device)
         if self.teacher and self.stage.teacher and "teacher" in self.objective.targets and not self.dataset.teaches:
-            self.live_teacher = LiveTeacher(self.teacher, self.stage.teacher, accelerator.device)
+            shares_trunk = self._starts_from(self.teacher.sha256)
+            self.live_teacher = LiveTeacher(self.teacher, self.stage.teacher, accelerator.device, shares_trunk)
         self.raw_g, self.raw_d = self.net_g, self.net_d
         self.borrowed = frozenset(borrowed(self.raw_g)) if _is_still(self.raw_g.encoder) else frozenset[str]()
         self.net_g = self._prepare(self.net_g)

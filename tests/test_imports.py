@@ -84,8 +84,8 @@ LAYERS = {
     "trainer",
     "app": "crops degradations degradation_gallery degradation_plans image inference metadata photo_upscaling photo_writer "
     "pixels sizes tiling",
-    "commands": "allocator app benchmarks measuring degradations archs weights ensemble ensemble_figure image image_paths "
-    "inference onnx_export evaluation evaluation_report options markdown degradation_plans "
+    "commands": "allocator data devices app benchmarks measuring degradations archs weights ensemble ensemble_figure image "
+    "image_paths inference onnx_export evaluation evaluation_report options markdown degradation_plans "
     "degradation_gallery degradation_page degradation_sheet degradation_stats degradation_match "
     "degradation_advice degradation_plots photo_upscaling weights sizes trainer preparing doctor grid",
     "train": "commands engine options trainer interruption estimate data_audit stage_run",

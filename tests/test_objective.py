@@ -31,7 +31,7 @@ def test_each_loss_sees_the_target_that_its_flag_names(batch: Any) -> None:
         objective = Objective(stage, "s")
         losses = objective.generator(pred, batch, None)
         torch.testing.assert_close(losses, {"l_g_pix": 2 * (pred - batch[key]).abs().mean()})
-        assert objective.needs_usm is usm
+        assert objective.targets == {"usm" if usm else "gt"}
 
 
 def test_the_vanilla_gan_losses_are_binary_cross_entropy(batch: Any) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from accelerate import Accelerator, init_empty_weights
 from tiny_run import write_photos
+from tiny_teacher import save_pairs, save_teacher
 from torchvision.models.vgg import VGG, cfgs, make_layers
 
 import realciao.losses.perceptual_loss as perceptual
 from degradations.pipeline import build_pipeline
-from realciao.archs import build_network
 from realciao.data import build_val_set
 from realciao.errors import OptionError
 from realciao.metrics import build_metric
@@ -19,6 +19,7 @@ from realciao.options import Options, load_options
 from realciao.rehearsal import rehearse, rehearse_validation
 from realciao.stage_run import StageRun, Weights
 from realciao.weights.checkpoint import save_weights
+from realciao.weights.networks import build_network
 
 FILES = sorted((Path(__file__).parents[1] / "options").glob("[!e]*.yml"))  # eval_*.yml are evaluate.py's
 ANOTHER_RECIPE = "{steps: [{type: Resize, relative_to: lr, mode: bicubic, antialias: true}]}"
@@ -40,13 +41,15 @@ def shrink(options: Options, folder: Path) -> list[str]:
     """Overrides under which a step of the file takes a fraction of a second, on photos made up for it."""
     photos = write_photos(folder / "photos", count=2, edge=200)
     encoder = options.network_g["encoder"]["type"]
+    teacher = save_teacher(folder / "teacher.pth")
     widths = {
         "EDSREncoder": "num_feat: 4, num_block: 1",
         "RDNEncoder": "num_feat: 4, num_block: 2, num_layer: 2, growth: 4",
         "SwinIREncoder": "embed_dim: 8, depths: [2], num_heads: [2], window_size: 4",
         "SmallEncoder": "num_feat: 4, num_block: 1",
     }
-    overrides = [f"network_g.encoder={{type: {encoder}, {widths[encoder]}}}"]
+    overrides = [f"network_g.encoder={{type: {encoder}, {widths[encoder]}}}"] if encoder in widths else []
+    overrides += [f"teacher.model={teacher}"] if options.teacher_model else []
     hidden = 8 if options.network_g["decoder"]["type"] == "MetaSRDecoder" else [8]
     overrides += [f"network_g.decoder.hidden={hidden}", f"path.experiments_root={folder / 'experiments'}"]
     for path, spec in [("datasets.train", options.datasets.train.dataset)] + [
@@ -54,10 +57,15 @@ def shrink(options: Options, folder: Path) -> list[str]:
     ]:
         overrides += [f"{path}.{key}={photos}" for key in ("dataroot_gt", "dataroot_lq") if key in spec]
         overrides += [f"{path}.pipeline={ANOTHER_RECIPE}"] if "pipeline" in spec else []
+        if spec["type"] == "TaughtDataset":
+            kept = {"scale_range": options.scale_range, "gt": True, "features": True}
+            overrides += [f"{path}.dataroot={save_pairs(folder / 'pairs', photos, teacher, **kept)}"]
     for i, stage in enumerate(options.stages):
         data = "datasets.train" if len(options.stages) == 1 else f"stages.{i}.datasets.train"
         points = stage.train_data.dataset.get("window") is None
-        overrides += [f"{data}.lq_size=8", f"{data}.sample_q=16"] if points else [f"{data}.window=16"]
+        taught = stage.train_data.dataset["type"] == "TaughtDataset"
+        overrides += [f"{data}.sample_q=16"] if points else [f"{data}.window=16"]
+        overrides += [f"{data}.lq_size=8"] if points and not taught else []
         overrides += [f"stages.{i}.network_d.num_feat=2"] if stage.network_d else []
     return overrides
 
@@ -83,7 +91,7 @@ def test_every_option_file_builds_and_makes_a_step_of_each_stage(
     accelerator = Accelerator(cpu=True)
     for index in range(len(options.stages)):
         rehearse(StageRun(options, index), accelerator, weights if index == 0 else None)
-    net = build_network(options.network_g).eval()
+    net = build_network(options.network_g, options.teacher_model).eval()
     for i, val in enumerate(options.datasets.val):
         rehearse_validation(net, build_val_set(val.dataset, f"datasets.val.{i}", seed=0), f"datasets.val.{i}")
     for name in options.val.metrics:

@@ -32,8 +32,7 @@ TIMEOUT_S = 200
 
 def run_two(folder: Path, overrides: list[str]) -> tuple[list[int | None], str]:
     """The exit statuses of both processes, and what they wrote to stderr."""
-    # the port is held from its choice on, so no other program can take it
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = open_store()
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=_enter, args=(rank, store.port, folder, overrides)) for rank in range(2)]
     for process in both:
@@ -45,12 +44,23 @@ def run_two(folder: Path, overrides: list[str]) -> tuple[list[int | None], str]:
     return [process.exitcode for process in both], "".join(_log(folder, rank).read_text() for rank in range(2))
 
 
+def open_store() -> Any:
+    """Where two processes meet; the port is held from its choice on, so no other program can take it."""
+    return torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+
+
 def _log(folder: Path, rank: int) -> Path:
     return folder / f"stderr_{rank}.txt"
 
 
 def _enter(rank: int, port: int, folder: Path, overrides: list[str]) -> None:
     sys.stderr = _log(folder, rank).open("w", buffering=1)
+    enter_process(rank, port)
+    _train(rank, folder, overrides)
+
+
+def enter_process(rank: int, port: int) -> None:
+    """Makes a forked process one of two that train together."""
     torch.set_num_threads(1)  # a forked process deadlocks on the thread pools that its parent has used
     cv2.setNumThreads(0)
     numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
@@ -59,7 +69,6 @@ def _enter(rank: int, port: int, folder: Path, overrides: list[str]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True", "ACCELERATE_USE_CPU": "true"}
     AcceleratorState._reset_state(reset_partial_state=True)  # of the runs of one process before
     GradientState._reset_state()
-    _train(rank, folder, overrides)
 
 
 def _train(rank: int, folder: Path, overrides: list[str]) -> None:

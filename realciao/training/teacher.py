@@ -33,17 +33,22 @@ class LiveTeacher:
         teacher: the network.
         options: of the stage.
         device: of the training.
+        shares_trunk: the student starts from this very trunk, which then runs once for both.
     """
 
-    def __init__(self, teacher: Teacher, options: TeacherOptions, device: torch.device) -> None:
-        self.running = RunningTeacher(teacher, device, choose_dtype(options.dtype, device))
+    def __init__(
+        self, teacher: Teacher, options: TeacherOptions, device: torch.device, shares_trunk: bool = False
+    ) -> None:
+        self.running = RunningTeacher(teacher, device, choose_dtype(options.dtype, device), shares_trunk)
         self.scale = teacher.scale
 
     def add_to(self, batch: TrainBatch) -> TrainBatch:
-        """The batch with the target `teacher`."""
-        taught = self.running(batch["lq"]).taught
-        target = reduced(taught, batch, self.scale)
-        return cast(TrainBatch, {**cast(dict[str, Any], batch), "teacher": target})
+        """The batch with the target `teacher`, and with what the trunk has made if the student starts there."""
+        lesson = self.running(batch["lq"])
+        more = {"teacher": reduced(lesson.taught, batch, self.scale)}
+        if lesson.kept is not None:
+            more["kept"] = lesson.kept
+        return cast(TrainBatch, {**cast(dict[str, Any], batch), **more})
 
 
 @torch.no_grad()

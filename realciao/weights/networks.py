@@ -41,11 +41,16 @@ def build_with(spec: Spec, teacher: Teacher) -> nn.Module:
 
     A teacher that is known by name stays one in the network's own spec; of another, the spec keeps what it is made of.
     """
+    as_it_is = {"rgb_mean": [0.0, 0.0, 0.0], "rgb_std": [1.0, 1.0, 1.0]}
+    for key, value in as_it_is.items():
+        if list(spec.get(key, value)) != value:
+            raise OptionError(f"network_g.{key}", f"a teacher takes RGB as it is: leave it out, or give {value}")
     encoder = {**spec["encoder"], "network": teacher.network, "weights": teacher.name}
-    net: Any = build_empty({**spec, "encoder": encoder})
+    net: Any = build_empty({**spec, **as_it_is, "encoder": encoder})
     net.spec["encoder"] = {**net.spec["encoder"], "weights": teacher.name}
     take_over(net, teacher.tensors)
     net.teacher = teacher.notes()
+    net.trunk_sha256 = teacher.sha256
     return net
 
 
@@ -66,7 +71,6 @@ def teacher_network(teacher: Teacher) -> nn.Module:
         "type": "CiaoSR",
         "encoder": {"type": "TrunkEncoder", "at": "map"},
         "decoder": {"type": "ZeroDecoder"},
-        "rgb_mean": [0.0, 0.0, 0.0],
     }
     return build_with(spec, teacher).eval().requires_grad_(False)
 

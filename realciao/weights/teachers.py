@@ -75,10 +75,11 @@ def read_teacher(model: str | Path) -> Teacher:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    state = read_state_dict(path)
     try:
-        network, scale, tensors = recognise(read_state_dict(path))
+        network, scale, tensors = recognise(state)
     except UserError as error:
-        raise UserError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
+        raise UserError(f"{path}: {error}") from error
     return Teacher(path.name, scale, network, tensors, digest, UNKNOWN_LICENCE, path)
 
 

@@ -50,18 +50,18 @@ class RunningTeacher:
         self.dtype = dtype
         self.features = features
         whole = whole.to(device).eval().requires_grad_(False)
-        self._encoder = whole.to(memory_format=torch.channels_last)
+        self.encoder = whole.to(memory_format=torch.channels_last)
 
     @torch.no_grad()
     def __call__(self, lq: Float[Tensor, "b 3 h w"]) -> Lesson:
         lq = lq.to(self.device).contiguous(memory_format=torch.channels_last)
         kept = None
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            if self.features and self._encoder.keeps:
-                kept = self._encoder.keep(lq)
-                base = self._encoder.resume(kept, lq).base
+            if self.features and self.encoder.keeps:
+                kept = self.encoder.keep(lq)
+                base = self.encoder.resume(kept, lq).base
             else:
-                feat, base = self._encoder(lq)
+                feat, base = self.encoder(lq)
                 kept = feat if self.features else None
         taught = (base.float().clamp(0, 1) * 255).round() / 255
         return Lesson(taught.contiguous(), kept)
