@@ -18,7 +18,7 @@ from realciao.tile_bands import Progress, TileBands
 from realciao.tile_decoding import Dials
 from realciao.tiling import owned_outputs
 from realciao.weights.checkpoint import blend_weights, load_weights
-from realciao.weights.shipped import find_weights, shipped_for
+from realciao.weights.shipped import shipped_for
 
 MAX_EXACT_HALO_PX = 64
 """Networks that reach further (RDN, SwinIR, global attention) get the halo and fade below, unless one is asked for: with all
@@ -85,7 +85,7 @@ class Upscaler:
         denoise: float | None = None,
         **options: Any,
     ) -> "Upscaler":
-        """An upscaler with the weights named "real" or "classical", or of a file that training wrote.
+        """An upscaler with weights by name ("real", "classical", or a teacher's), or of a file, ours or a teacher's.
 
         Args:
             weights: a name or a path; two of one network, stage 1's and stage 2's, to lie between them; None for "real", and
@@ -99,7 +99,7 @@ class Upscaler:
         if weights is None:
             weights = shipped_for(denoise)
         files = [weights] if isinstance(weights, str | Path) else list(weights)
-        nets = [load_weights(find_weights(file)) for file in files]
+        nets = [load_weights(file) for file in files]
         if len(nets) != (1 if denoise is None else 2):
             raise UserError(
                 "denoise lies between two weights: give two, and a number from 0 to 1; or one, and no denoise"

@@ -1,5 +1,6 @@
 """How large a tile may be: what an LR pixel costs a network's encoder, and how much memory there is."""
 
+import math
 from typing import Any
 
 import psutil
@@ -18,12 +19,16 @@ ALIVE = 3
 """How many inputs and outputs of its largest layer an encoder holds at once, measured: 2 to 3."""
 CPU_BYTES = 2 * ALIVE * MMAP_BYTES
 """Each of its layers' outputs can then be memory used before."""
+CPU_MOST_BYTES = 2**30
+"""For a tile and its halo on a CPU: networks with layers of many numbers a pixel, as those that enlarge inside, get smaller
+tiles than CPU_TILE_PX, and do more work for their halos."""
 
 
 def choose_tile(net: Any, device: torch.device, dtype: torch.dtype, size: tuple[int, int], halo_px: int) -> int:
     """Edge of a tile's interior in LR pixels for an image of `size`; 0 for the whole at once."""
     per_pixel = bytes_per_pixel(net, device, dtype)
-    room = SHARE * free_bytes(device) / per_pixel
+    most = CPU_MOST_BYTES if device.type == "cpu" else math.inf
+    room = min(SHARE * free_bytes(device), most) / per_pixel
     cheap = CPU_BYTES / per_pixel if device.type == "cpu" else LARGEST_TILE_PX**2
     if size[0] * size[1] <= min(room, max(cheap, CPU_TILE_PX**2), LARGEST_TILE_PX**2):
         return 0
@@ -44,17 +49,20 @@ def bytes_per_pixel(net: Any, device: torch.device, dtype: torch.dtype) -> float
     encoder = getattr(net, "encoder", None)
     if encoder is None:
         return 1.0
-    side = 4 * net.multiple
-    while side < 16:
-        side += net.multiple
+    least = max(
+        16, 2 * getattr(encoder, "minimum", 1)
+    )  # where the least is padded to, its pixels would count too often
+    side = -(-max(4 * net.multiple, least) // net.multiple) * net.multiple
     largest = 0
 
     def look(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal largest
-        numbers = sum(t.numel() for t in (*inputs, output) if isinstance(t, torch.Tensor))
+        outputs = output if isinstance(output, tuple) else (output,)  # a map and an image
+        numbers = sum(t.numel() for t in (*inputs, *outputs) if isinstance(t, torch.Tensor))
         largest = max(largest, numbers)
 
-    hooks = [m.register_forward_hook(look) for m in encoder.modules() if not any(m.children())]
+    layers = [m for m in encoder.modules() if m is encoder or not any(m.children())]
+    hooks = [m.register_forward_hook(look) for m in layers]
     try:
         encoder(torch.zeros(1, 3, side, side, device=device, dtype=dtype))
     finally:

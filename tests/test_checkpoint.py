@@ -74,7 +74,7 @@ def test_saving_over_weights_never_leaves_half_a_file(
     [
         (b"", "not a whole safetensors file"),
         (b"text, not weights", "not a whole safetensors file"),
-        (safetensors.torch.save({"a": torch.zeros(2)}), "without RealCiaoSR's header"),
+        (safetensors.torch.save({"a": torch.zeros(2)}), "spandrel"),
         (safetensors.torch.save({"a": torch.zeros(2)}, {"realciao": "{"}), "without RealCiaoSR's header"),
         (safetensors.torch.save({"a": torch.zeros(2)}, {"realciao": json.dumps({"format": 99})}), "another version"),
     ],

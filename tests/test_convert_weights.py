@@ -159,7 +159,10 @@ def test_weights_of_ours_keep_their_values_and_their_notes(tmp_path: Path) -> No
 def test_an_encoder_that_does_not_fit_is_one_line_and_status_2(
     tmp_path: Path, num_feat: object, network: bool, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.save({"params": real_esrgan()}, tmp_path / "in.pth")
+    weights = real_esrgan()
+    if not network:
+        del weights["conv_last.weight"]
+    torch.save({"params": weights}, tmp_path / "in.pth")
     (tmp_path / "o.yml").write_text(OPTIONS.format(num_feat=num_feat))
     option = ["--network", tmp_path / "o.yml"] if network else []
     assert run(tmp_path / "in.pth", tmp_path / "out.safetensors", *option) == 2
@@ -202,3 +205,41 @@ def test_weights_that_ship_go_by_their_names(tmp_path: Path) -> None:
     blended, end = (realciao.load_weights(path).state_dict() for path in (out, find_weights("classical")))
     for name, tensor in blended.items():
         torch.testing.assert_close(tensor, end[name])
+
+
+def test_a_teacher_becomes_a_checkpoint_of_basicsrs_or_weights_of_ours(tmp_path: Path) -> None:
+    weights = real_esrgan()
+    torch.save(weights, tmp_path / "in.pth")
+    for out in ("out.pth", "out.safetensors"):
+        assert run(tmp_path / "in.pth", tmp_path / out) == 0
+    written = torch.load(tmp_path / "out.pth", weights_only=True)["params_ema"]
+    assert written.keys() == weights.keys()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in written.items())
+    lq = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (realciao.load_weights(tmp_path / name) for name in ("out.safetensors", "in.pth"))
+    assert torch.equal(ours.upscale(lq, (20, 21)), theirs.upscale(lq, (20, 21)))  # type: ignore[operator]
+
+
+def test_of_a_teacher_known_by_name_weights_of_ours_hold_the_name_alone(tmp_path: Path) -> None:
+    out = tmp_path / "out.safetensors"
+    assert run("realesr-animevideov3", out) == 0
+    assert out.stat().st_size < 5000
+    lq = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (realciao.load_weights(name) for name in (out, "realesr-animevideov3"))
+    assert torch.equal(ours.upscale(lq, (20, 21)), theirs.upscale(lq, (20, 21)))  # type: ignore[operator]
+
+
+def test_what_no_pth_can_hold_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(real_esrgan(), tmp_path / "in.pth")
+    torch.save({"state_dict": released()}, tmp_path / "ciao.pth")
+    for arguments, says in (
+        (["real"], "real: for any scale"),
+        ([tmp_path / "ciao.pth"], "a released CiaoSR, for any scale already"),
+        ([tmp_path / "in.pth", "--blend", "real", "0.5"], "--network and --blend make is written as .safetensors"),
+        (["realesrgan-x5"], "no such weights file; did you mean"),
+    ):
+        assert run(arguments[0], tmp_path / "out.pth", *arguments[1:]) == 2
+        said = capsys.readouterr().err
+        assert says in said
+        assert said.count("\n") == 1
+        assert not (tmp_path / "out.pth").exists()

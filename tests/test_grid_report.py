@@ -175,7 +175,9 @@ def test_the_examples_of_the_docs_are_sound(tmp_path: Path):
     page = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
     (tmp_path / "mine.yml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     options, tree = load_grid_options(tmp_path / "mine.yml", [f"dataroot={tmp_path}"])
-    assert [m.name for m in Runner(options, tree).results.methods] == ["bicubic", "ours", "Real-ESRGAN", "theirs"]
+    assert [m.name for m in Runner(options, tree).results.methods] == [
+        *("bicubic", "ours", "realesrgan-x4plus", "BSRGAN", "theirs"),
+    ]
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = next(line for line in readme.splitlines() if "eval_photos.yml" in line)
     settings = command.split("--set ")[1].replace("PHOTOS", str(tmp_path)).split()

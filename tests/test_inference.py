@@ -142,6 +142,17 @@ def test_a_large_image_is_tiled_by_itself_and_so_is_one_that_memory_would_not_ho
     assert choose((256, 256)) == 100 - 2 * 8
 
 
+def test_a_network_that_enlarges_inside_gets_smaller_tiles() -> None:
+    spec = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_block": 1, "num_feat": 64}
+    encoder = {"type": "TrunkEncoder", "at": "map", "network": spec}
+    net = realciao.build_network({"type": "CiaoSR", "encoder": encoder, "decoder": {"type": "ZeroDecoder"}})
+    cost = tile_memory.bytes_per_pixel(net, torch.device("cpu"), torch.float32)
+    assert cost == tile_memory.ALIVE * 4 * 16 * (64 + 64)  # a convolution at x4
+    tile = tile_memory.choose_tile(net, torch.device("cpu"), torch.float32, (2000, 3000), halo_px=32)
+    assert tile < tile_memory.CPU_TILE_PX
+    assert (tile + 64) ** 2 * cost <= tile_memory.CPU_MOST_BYTES < (tile + 1 + 64) ** 2 * cost
+
+
 class Forgetful(Bilinear):
     """A network for which tiles of more than `most` LR pixels are too large."""
 

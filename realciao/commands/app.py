@@ -15,7 +15,10 @@ DEFAULT_PORT = 7860
 
 def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="app.py", description=__doc__)
-    names = "real, classical, or a weights file; two for a denoise dial (default: real, which the dial makes classical)"
+    names = (
+        "a name that infer.py --list_models lists, or a weights file; two for a denoise dial (default: real, which the "
+    )
+    names += "dial makes classical)"
     parser.add_argument("-m", "--model_path", nargs="+", metavar="WEIGHTS", help=names)
 
     server = parser.add_argument_group("server")

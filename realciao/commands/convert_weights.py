@@ -1,8 +1,10 @@
 """Turns a checkpoint into a weights file that names its own network, without running any code that the checkpoint holds.
 
-A released CiaoSR is converted whole. With --network, the encoder of that option file's network takes the weights of a
-trained one (BasicSR, SwinIR, Real-ESRGAN, BSRGAN, LIIF, LTE) and the decoder is fresh: a start for training, given as
-path.pretrain_network_g. With --blend, two weights of one network become those between them.
+A released CiaoSR is converted whole. So is a teacher, a network for one scale (Real-ESRGAN, BSRGAN and others): to weights of
+ours, which give its own result at any size, or, where OUT ends in .pth, to a checkpoint as BasicSR reads it. With --network,
+the encoder of that option file's network takes the weights of a trained one (BasicSR, SwinIR, Real-ESRGAN, BSRGAN, LIIF, LTE)
+and the decoder is fresh: a start for training, given as path.pretrain_network_g. With --blend, two weights of one network
+become those between them.
 """
 
 import argparse
@@ -22,11 +24,11 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "input",
-        type=Path,
         metavar="IN",
-        help="a checkpoint, .pth or .safetensors, or weights of ours (kept as they are), by file or as 'real' or 'classical'",
+        help="a checkpoint, .pth or .safetensors, or weights of ours (kept as they are), by file or by a name that "
+        "infer.py --list_models lists",
     )
-    add("output", type=Path, metavar="OUT.safetensors")
+    add("output", type=Path, metavar="OUT", help=".safetensors, or .pth for a teacher")
     add("--no_res", action="store_true", help="the network adds no bilinear residual (the released real-world models)")
     add("--local_size", type=int, choices=[1, 2], default=2, help="neighbours per axis (default: %(default)s)")
     add("--network", type=Path, metavar="OPTIONS.yml", help="load IN into the encoder of this file's network_g")
@@ -47,46 +49,69 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from realciao.errors import UserError
     from realciao.weights.checkpoint import save_weights
-    from realciao.weights.shipped import find_weights
 
-    args.input = find_weights(args.input)
     if args.output.exists() and not args.overwrite:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")
+    if args.output.suffix == ".pth":
+        return _write_pth(args)
     net, notes = _with_encoder(args) if args.network else _whole(args)
     if args.blend:
         other, share = args.blend
         net, notes = _blended(net, other, share), {**notes, "blended_with": f"{Path(other).name} {share}"}
-    save_weights(net, args.output, **{"converted_from": args.input.name, **notes})
+    save_weights(net, args.output, **{"converted_from": Path(args.input).name, **notes})
     print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")
+    return 0
+
+
+def _write_pth(args: argparse.Namespace) -> int:
+    """A teacher's checkpoint."""
+    from realciao.errors import UserError
+    from realciao.weights.checkpoint import is_teacher
+    from realciao.weights.pth import write_pth
+    from realciao.weights.shipped import find_weights
+    from realciao.weights.teachers import read_teacher
+
+    if args.network or args.blend:
+        raise UserError(f"{args.output}: what --network and --blend make is written as .safetensors")
+    find_weights(args.input)
+    if not is_teacher(args.input):
+        raise UserError(f"{args.input}: for any scale, which no .pth of BasicSR's is; give OUT.safetensors")
+    teacher = read_teacher(args.input)
+    write_pth(teacher, args.output)
+    parameters = sum(p.numel() for p in teacher.build().parameters())
+    print(f"{args.output}: {parameters:,} parameters, x{teacher.scale}; licence: {teacher.licence}")
     return 0
 
 
 def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
     """The network that the checkpoint holds, and the notes that it came with."""
     from realciao.errors import UserError
-    from realciao.weights.checkpoint import load_weights, read_header
-    from realciao.weights.published import from_published
+    from realciao.weights.checkpoint import is_teacher, load_weights, read_header
+    from realciao.weights.published import from_published, is_published
+    from realciao.weights.shipped import find_weights
     from realciao.weights.state import read_state_dict
+    from realciao.weights.teachers import TEACHERS
 
+    path = find_weights(args.input)
+    if not is_teacher(args.input):
+        header = read_header(path)
+        return load_weights(path), {key: header[key] for key in header.keys() - {"format", "spec"}}
+    weights = {} if args.input in TEACHERS else read_state_dict(path)
     try:
-        header = read_header(args.input)
-    except UserError:  # of another origin, or it cannot be read at all, which the next reader tells
-        weights = read_state_dict(args.input)
-    else:
-        return load_weights(args.input), {key: header[key] for key in header.keys() - {"format", "spec"}}
-    try:
-        return from_published(weights, res=not args.no_res, local_size=args.local_size), {}
+        if is_published(weights):
+            return from_published(weights, res=not args.no_res, local_size=args.local_size), {}
+        return load_weights(args.input), {}
     except UserError as error:
-        raise UserError(f"{args.input}: {error}; weights of an encoder alone need --network OPTIONS.yml") from error
+        problem = str(error) if args.input in str(error) else f"{args.input}: {error}"
+        raise UserError(f"{problem}; weights of an encoder alone need --network OPTIONS.yml") from error
 
 
 def _blended(net: "nn.Module", other: str, share: str) -> "nn.Module":
     from realciao.errors import UserError
     from realciao.weights.checkpoint import blend_weights, load_weights
-    from realciao.weights.shipped import find_weights
 
     try:
-        return blend_weights(net, load_weights(find_weights(other)), float(share))
+        return blend_weights(net, load_weights(other), float(share))
     except UserError as error:
         raise UserError(f"--blend: {error}") from error
     except ValueError as error:
@@ -101,10 +126,12 @@ def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]
     from realciao.options import load_options
     from realciao.weights.networks import build_network
     from realciao.weights.pretrained import load_encoder
+    from realciao.weights.shipped import find_weights
     from realciao.weights.state import read_state_dict
+    from realciao.weights.teachers import TEACHERS, read_teacher
 
     options = load_options([args.network])
-    weights = read_state_dict(args.input)
+    weights = read_teacher(args.input).tensors if args.input in TEACHERS else read_state_dict(find_weights(args.input))
     torch.manual_seed(options.manual_seed)
     try:
         net = build_network(options.network_g)

@@ -14,7 +14,7 @@ from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
 from realciao.files import check_folder, remove_abandoned
 from realciao.image_paths import is_image_path
-from realciao.weights.shipped import find_weights, shipped_for
+from realciao.weights.shipped import needed_files, shipped_for
 
 if TYPE_CHECKING:
     from realciao.sizes import Roi, SizeRequest
@@ -25,15 +25,21 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="infer.py", description=__doc__)
     add = parser.add_argument
     inputs = "images, folders (searched in depth), or patterns like 'holiday/*.jpg'"
-    add("-i", "--input", required=True, nargs="+", action="extend", help=inputs)
+    add("-i", "--input", nargs="+", action="extend", help=inputs)
     tree = "folder for the results; it mirrors the input's tree (default: results)"
     add("-o", "--output", default="results", help=tree)
     _add_sizes(parser.add_argument_group("size of the results, one of"))
 
     network = parser.add_argument_group("network")
     add = network.add_argument
-    names = "real, classical, or a weights file; two, stage 1's and stage 2's, with --denoise (default: real)"
+    names = "a name that --list_models lists, or a file, ours or a checkpoint of an x2, x3 or x4 network (.pth, .safetensors); "
+    names += "two, stage 1's and stage 2's, with --denoise (default: real)"
     add("-m", "--model_path", nargs="+", metavar="WEIGHTS", help=names)
+    add(
+        "--list_models",
+        action="store_true",
+        help="print all names, with sizes, costs and licences; with --json as lines",
+    )
     between = "between two weights: 1 is the first (smooth), 0 the second (sharp); without -m, real and classical"
     add("-dn", "--denoise", "--denoise_strength", type=float, metavar="D", help=between)
     add("--ensemble", action="store_true", help="mean of eight flips and turns, in eight times the time")
@@ -80,7 +86,15 @@ def _add_sizes(group: argparse._ArgumentGroup) -> None:
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 1 when an image failed, 2 when nothing was begun."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.list_models:
+        from realciao.commands.infer_models import list_models
+
+        print(list_models(args.json))
+        return 0
+    if not args.input:
+        parser.error("the following arguments are required: -i/--input")
     if not 1 <= args.quality <= 100:
         raise UserError(f"--quality {args.quality} is not from 1 to 100")
     if args.max_step is not None and not 1 < args.max_step <= 100:
@@ -154,7 +168,7 @@ def _what_matters(args: argparse.Namespace) -> dict[str, object]:
     """The options that change what a result holds, with the weights' files as they are now."""
     names = ("size", "width", "height", "long_side", "short_side", "mp", "roi", "denoise", "ensemble", "max_step")
     names += ("back_projection", "quality", "subsampling", "allow_truncated", "tile_pad", "dtype")
-    files = [find_weights(name) for name in args.model_path or shipped_for(args.denoise)]
+    files = [file for name in args.model_path or shipped_for(args.denoise) for file in needed_files(name)]
     stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     return {"scale": args.scale, **{name: getattr(args, name) for name in names}, "weights": stamps}
 

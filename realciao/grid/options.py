@@ -110,8 +110,8 @@ class GridOptions(Section, frozen=True, kw_only=True):
     name: FileName
     title: str = ""
     methods: Annotated[tuple[Spec | str, ...], Meta(min_length=1)]
-    """Specs with a `type` (and a `name`; `optional: true` makes what is missing a remark), or in short: bicubic, a weights
-    file, a folder of finished images."""
+    """Specs with a `type` (and a `name`; `optional: true` makes what is missing a remark), or in short: bicubic, a
+    teacher's name (its own scale, then Lanczos), a weights file, a folder of finished images."""
     data: tuple[DataSet, ...] = ()
     scales: tuple[Scale, ...] = (4.0,)
     metrics: tuple[str | Spec, ...] = ()

@@ -10,12 +10,11 @@ from torch import nn
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.weights.header import FORMAT, HEADER, read_header
 from realciao.weights.networks import borrowed, build_network, teacher_network
+from realciao.weights.shipped import find_weights
 from realciao.weights.state import load_tensors
 from realciao.weights.teachers import TEACHERS, read_teacher
-
-HEADER = "realciao"
-FORMAT = 1
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
@@ -37,54 +36,21 @@ def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
     atomic_write(path, safetensors.torch.save(tensors, {HEADER: json.dumps(header)}))
 
 
-def read_header(path: str | Path) -> dict[str, Any]:
-    """What a weights file says of itself: `spec`, and the notes it was saved with.
-
-    Raises:
-        UserError: no such file, not safetensors, damaged, or without our header.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such weights file")
-    try:
-        path.open("rb").close()
-    except OSError as error:  # for which safetensors has other words
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        header = json.loads(metadata[HEADER])
-    except (safetensors.SafetensorError, OSError) as error:
-        convert = "a released CiaoSR .pth is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-        cure = "copy it anew" if path.suffix == ".safetensors" else convert
-        raise UserError(f"{path}: not a whole safetensors file ({error}); {cure}") from error
-    except (KeyError, json.JSONDecodeError, RecursionError) as error:
-        raise UserError(
-            f"{path}: safetensors without RealCiaoSR's header, so its network is unknown; "
-            "a released CiaoSR is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-        ) from error
-    if not isinstance(header, dict) or header.get("format") != FORMAT or "spec" not in header:
-        raise UserError(f"{path}: written by another version of RealCiaoSR (this one reads format {FORMAT})")
-    return header
-
-
-def load_weights(path: str | Path) -> nn.Module:
+def load_weights(weights: str | Path) -> nn.Module:
     """The network that a weights file describes, with those weights, in eval mode on the CPU.
 
     A teacher by name, or the checkpoint of one (see `teachers.read_teacher`), becomes a network that gives the teacher's own
     result, through an antialiased filter, at any size.
 
+    Args:
+        weights: a path, or a name, see `find_weights`.
+
     Raises:
-        UserError: the file cannot be read (see `read_header`), or its tensors do not fit its spec.
+        UserError: no such weights, the file cannot be read (see `read_header`), or its tensors do not fit its spec.
     """
-    if is_teacher(path):
-        try:
-            return teacher_network(read_teacher(path))
-        except UserError as error:
-            if str(path) in TEACHERS:
-                raise
-            convert = "a released CiaoSR is converted by `python scripts/convert_weights.py IN OUT.safetensors`"
-            raise UserError(f"{error}; it is without RealCiaoSR's header, too: {convert}") from error
+    if is_teacher(weights):
+        return teacher_network(read_teacher(weights))
+    path = find_weights(weights)
     header = read_header(path)
     try:
         net: Any = build_network(header["spec"])
@@ -123,7 +89,7 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
     """
     if not 0 <= share <= 1:
         raise UserError(f"{share:g} is no share; give a number from 0 to 1")
-    if one.spec != other.spec:
+    if _kind(one) != _kind(other):
         raise UserError("these are weights of different networks, between which there is nothing; give two of one")
     theirs = other.state_dict()
     mixed = {
@@ -132,3 +98,9 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
     }
     one.load_state_dict(mixed)
     return one
+
+
+def _kind(net: Any) -> Any:
+    """A network's spec without the name of the teacher that its trunk is from: two teachers of one network may be blended."""
+    encoder = {key: value for key, value in net.spec["encoder"].items() if key != "weights"}
+    return {**net.spec, "encoder": encoder}

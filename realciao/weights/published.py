@@ -44,6 +44,11 @@ def from_published(state_dict: Mapping[str, Tensor], res: bool = True, local_siz
     return network.eval()
 
 
+def is_published(state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether a checkpoint is that of a released CiaoSR, to judge by a name."""
+    return any(f"{prefix}imnet_q.layers.0.weight" in state_dict for prefix in PREFIXES)
+
+
 def _generator(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for prefix in PREFIXES:
         if f"{prefix}imnet_q.layers.0.weight" in state_dict:

@@ -1,10 +1,28 @@
-"""The weights that come with the package, by name."""
+"""Weights by name, those that come with the package and those of teachers, and the files that they are in."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from realciao.errors import UserError
+from realciao.errors import UserError, did_you_mean
+from realciao.weights.catalogue import TEACHERS
+from realciao.weights.header import read_header
 
-SHIPPED_WEIGHTS = ("real", "classical")
+
+class Shipped(NamedTuple):
+    """What is to be said of weights that come with the package."""
+
+    parameters: int
+    macs_per_pixel: float
+    """Multiply-accumulates of convolutions and matrix products an LR pixel at x4, in millions."""
+    use: str
+    licence: str = "Apache-2.0"
+
+
+SHIPPED: dict[str, Shipped] = {
+    "real": Shipped(537_987, 1.23, "real photos, worn or noisy"),
+    "classical": Shipped(537_987, 1.23, "clean photos, taken as they are"),
+}
+SHIPPED_WEIGHTS = tuple(SHIPPED)
 """The first removes what wears photos, the second takes them as they are."""
 
 
@@ -14,18 +32,55 @@ def shipped_for(denoise: float | None) -> tuple[str, ...]:
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The file of the weights "real" or "classical", or the path given. UserError where there is none."""
-    shipped = str(weights) in SHIPPED_WEIGHTS
+    """The file of the weights "real" or "classical", of a teacher known by name, or the path given.
+
+    Raises:
+        UserError: there is none.
+    """
+    name = str(weights)
+    if name in TEACHERS:
+        try:
+            return TEACHERS[name].path
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
+    shipped = name in SHIPPED_WEIGHTS
     path = Path(__file__).parent / f"{weights}.safetensors" if shipped else Path(weights)
     if path.is_file():
         return path
     names = " and ".join(f"'{name}'" for name in SHIPPED_WEIGHTS)
+    near = did_you_mean(name, [*SHIPPED_WEIGHTS, *TEACHERS]) if path.name == name and not path.suffix else ""
     problem = (
         f"weights '{weights}' do not come with this version"
         if shipped
-        else f"{path}: no such weights file; those that come with it are called {names}"
+        else f"{path}: no such weights file{near}; those that come with it are called {names}, and "
+        "`python scripts/infer.py --list_models` names all"
     )
     raise UserError(
         f"{problem}; to make some, train with `python realciao/train.py -opt options/quickstart.yml` "
         "and give the .safetensors file that its last lines name"
     )
+
+
+def needed_files(weights: str | Path) -> list[Path]:
+    """All files that weights are read from: their own, and a teacher's where what it has was left out of that.
+
+    Raises:
+        UserError: one of them is missing.
+    """
+    path = find_weights(weights)
+    try:
+        spec: Any = read_header(path)["spec"]
+        teacher = spec["encoder"].get("weights")
+    except (
+        UserError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ):  # of another origin, or damaged, as whoever loads it will tell
+        return [path]
+    if teacher not in TEACHERS:
+        return [path]
+    try:
+        return [path, find_weights(teacher)]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error

@@ -71,14 +71,13 @@ class TrunkEncoder(nn.Module):
             raise OptionError("network", "is missing; `weights` alone are looked up by realciao.build_network")
         whole = build(ARCH_REGISTRY, network, "network").eval()
         name = find(ARCH_REGISTRY, network["type"]).__name__
-        last = last or LAST.get(name)
         self.map_scale, self.base_scale = 1, cast(int | None, None)
-        self.minimum, self.multiple = getattr(whole, "size_minimum", 1), getattr(whole, "size_multiple", 1)
+        self.minimum, self.multiple = getattr(whole, "size_minimum", 1), _multiple(whole, name)
         self.trunk: nn.Module
         self.tail: nn.Module | None = None
         names = set(whole.state_dict())
         if at == "trunk" and weights is None:
-            self.trunk = cut_trunk(whole, name, last)
+            self.trunk = cut_trunk(whole, name, last or LAST.get(name))
             self.out_dim = _count_channels(self.trunk, name)
         else:
             self._cut(whole, name, last, at)
@@ -93,7 +92,7 @@ class TrunkEncoder(nn.Module):
         self.out_dim, self.map_scale = end.channels, end.scale
         if at == "map":
             self.base_scale = found.scale
-        parts = split(whole, last, found.trunk.name, found.map.name if at == "map" else None)
+        parts = split(whole, last or LAST.get(name), found.trunk.name, found.map.name if at == "map" else None)
         if parts:
             self.trunk, self.tail = parts
             if at == "trunk":
@@ -133,6 +132,13 @@ class TrunkEncoder(nn.Module):
 
 def _corner(image: Float[Tensor, "b c H W"], h: int, w: int, scale: int) -> Float[Tensor, "b c h w"]:
     return image[:, :, : h * scale, : w * scale]
+
+
+def _multiple(network: nn.Module, name: str) -> int:
+    """Of which an image's sides must be."""
+    if name == "RRDBNet":  # which folds pixels into channels for smaller scales, and does not say
+        return {1: 4, 2: 2}.get(cast(Any, network).scale, 1)
+    return getattr(network, "size_multiple", 1)
 
 
 def _foreign(key: str) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 from realciao.errors import OptionError
 from realciao.grid.methods.method import METHOD_REGISTRY, Method
 from realciao.registry import build, import_all
+from realciao.weights.catalogue import TEACHERS
 
 
 def build_method(spec: dict[str, Any] | str, where: str) -> Method:
-    """A method from its spec, or in short from `bicubic`, a weights file, or a folder of finished images.
+    """A method from its spec, or in short from `bicubic`, a teacher's name, a weights file, or a folder of finished images.
 
     Raises:
         OptionError: below path `where`.
@@ -29,6 +30,8 @@ def build_method(spec: dict[str, Any] | str, where: str) -> Method:
 def _spelled_out(short: str) -> dict[str, Any]:
     if short.lower() == "bicubic":
         return {"type": "Bicubic"}
+    if short in TEACHERS:
+        return {"type": "BasicSR", "model": short}
     return {"type": "Folder" if Path(short).is_dir() else "Weights", "path": short}
 
 

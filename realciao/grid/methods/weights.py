@@ -9,9 +9,9 @@ from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.inference import Upscaler
-from realciao.weights.checkpoint import read_header
+from realciao.weights.checkpoint import is_teacher, load_weights, read_header
 from realciao.weights.networks import build_network
-from realciao.weights.shipped import find_weights
+from realciao.weights.shipped import find_weights, needed_files
 
 CODE = (
     *("archs", "weights", "alpha.py", "back_projection.py", "coords.py", "image.py", "inference.py", "pixels.py"),
@@ -24,7 +24,7 @@ class Weights(Method):
     """A network of this package, run by realciao.Upscaler.
 
     Args:
-        path: a weights file, "real" or "classical".
+        path: a weights file, ours or a teacher's, or a name that `infer.py --list_models` lists.
         network: for costs alone: the spec of a network whose weights are not at hand; it gets random ones.
         tile_px: edge of a tile in LR pixels, 0 for none; null chooses by size.
         max_step: enlarge by so much at a time at most, in several steps.
@@ -45,7 +45,7 @@ class Weights(Method):
         self.max_step = max_step
         self.device = "auto"
         self._upscaler: Upscaler | None = None
-        if path and not self.problem():
+        if path and not self.problem() and not is_teacher(path):
             notes = read_header(find_weights(path))
             self.remark = str(notes.get("remark", ""))
 
@@ -57,14 +57,15 @@ class Weights(Method):
         if self.path is None:
             return "no weights"
         try:
-            find_weights(self.path)
-        except UserError:
-            return f"no weights: {self.path}"
+            needed_files(self.path)
+        except UserError as error:
+            return f"no weights: {str(error).partition(';')[0]}"  # without advice on training
         return ""
 
     def identity(self, item: Item) -> str:
         assert self.path
-        return f"{file_digest(find_weights(self.path))} tile {self.tile_px} step {self.max_step} code {_code_digest()}"
+        digests = " ".join(map(file_digest, needed_files(self.path)))
+        return f"{digests} tile {self.tile_px} step {self.max_step} code {_code_digest()}"
 
     def to(self, device: str) -> None:
         self.device = device
@@ -78,7 +79,7 @@ class Weights(Method):
     def build(self) -> Any:
         """The network for costs: with its weights, or random ones."""
         if self.path and not self.problem():
-            return build_network(read_header(find_weights(self.path))["spec"])
+            return load_weights(self.path)
         if self.network is None:
             raise UserError(self.problem())
         return build_network(self.network)
