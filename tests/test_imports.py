@@ -259,7 +259,7 @@ from realciao.registry import ARCH_REGISTRY, find
 spec = {{"type": "CiaoSR", "encoder": {{"type": "SmallEncoder"}}, "decoder": {{"type": "CiaoSRDecoder"}}}}
 realciao.archs.build_network(spec)
 assert not {{"torchvision", "torch._dynamo", "basicsr.archs", "scipy.stats"}} & sys.modules.keys()
-assert find(ARCH_REGISTRY, "RRDBNet").__module__ == "basicsr.archs.rrdbnet_arch"  # which is there when asked for
+assert find(ARCH_REGISTRY, "MSRResNet").__module__ == "basicsr.archs.srresnet_arch"  # which is there when asked for
 import basicsr
 assert basicsr.__version__ == "1.4.2" and basicsr.utils.scandir
 for name in {modules}: importlib.import_module(name)

@@ -72,7 +72,7 @@ class TrunkEncoder(nn.Module):
         whole = build(ARCH_REGISTRY, network, "network").eval()
         name = find(ARCH_REGISTRY, network["type"]).__name__
         self.map_scale, self.base_scale = 1, cast(int | None, None)
-        self.minimum, self.multiple = getattr(whole, "size_minimum", 1), _multiple(whole, name)
+        self.minimum, self.multiple = getattr(whole, "size_minimum", 1), getattr(whole, "size_multiple", 1)
         self.trunk: nn.Module
         self.tail: nn.Module | None = None
         names = set(whole.state_dict())
@@ -132,13 +132,6 @@ class TrunkEncoder(nn.Module):
 
 def _corner(image: Float[Tensor, "b c H W"], h: int, w: int, scale: int) -> Float[Tensor, "b c h w"]:
     return image[:, :, : h * scale, : w * scale]
-
-
-def _multiple(network: nn.Module, name: str) -> int:
-    """Of which an image's sides must be."""
-    if name == "RRDBNet":  # which folds pixels into channels for smaller scales, and does not say
-        return {1: 4, 2: 2}.get(cast(Any, network).scale, 1)
-    return getattr(network, "size_multiple", 1)
 
 
 def _foreign(key: str) -> str:
