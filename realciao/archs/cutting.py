@@ -91,11 +91,9 @@ def split(
     if last_map is None or not isinstance(output.args[0], torch.fx.Node):
         return None
     made = tuple(_copy(tail, node, known) for node in (last_map, output.args[0]))
-    again = {n.target for n in trunk.nodes if n.op == "call_module"} & {
-        n.target for n in tail.nodes if n.op == "call_module"
-    }
-    if again:  # the second part would run modules of the first
-        return None
+    called = [{str(n.target) for n in part.nodes if n.op == "call_module"} for part in (trunk, tail)]
+    if any(network.get_submodule(name).state_dict() for name in called[0] & called[1]):
+        return None  # the second part would run the first's convolutions; activations may be shared
     tail.output(made)
     return _part(network, trunk), _part(network, tail)
 

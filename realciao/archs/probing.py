@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from realciao.errors import UserError
 
-
 MULTIPLES = (1, 2, 4)
 """What the sides are tried to be a multiple of: networks that fold pixels into channels (RRDBNet x2) take no others."""
 
@@ -59,7 +58,7 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
         return hook
 
     hooks = [m.register_forward_hook(look(n)) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)]
-    refused: list[Exception] = []
+    refused: list[UserError] = []
     try:
         for multiple in (multiple * times for times in MULTIPLES):
             side = -(-max(minimum, 16) // multiple) * multiple
@@ -69,10 +68,10 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
                 result: Any = network(torch.full((1, 3, *size), 0.5))
                 break
             except Exception as error:  # a network of any library may refuse in any way
-                refused.append(error)
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                refused.append(UserError(f"{name} takes no RGB image of {size[1]}x{size[0]}: {reason}"))
         else:
-            reason = (str(refused[0]).strip() or type(refused[0]).__name__).splitlines()[0]
-            raise UserError(f"{name} takes no RGB image of {size[1]}x{size[0]}: {reason}") from refused[0]
+            raise refused[0]
     finally:
         for hook in hooks:
             hook.remove()

@@ -149,7 +149,12 @@ def _rrdb(tensors: Mapping[str, Tensor]) -> tuple[Spec, int] | None:
     out = 0 if last is None else last.shape[0]
     if scale is None or out != 3:
         raise UserError(f"an RRDBNet of {first.shape[1]} channels to {out}; a teacher makes RGB of RGB, x2, x3 or x4")
-    sizes = {"scale": scale, "num_feat": first.shape[0], "num_block": _count_parts(tensors), "num_grow_ch": growth.shape[0]}
+    sizes = {
+        "scale": scale,
+        "num_feat": first.shape[0],
+        "num_block": _count_parts(tensors),
+        "num_grow_ch": growth.shape[0],
+    }
     return {**RRDB, **sizes}, scale
 
 

@@ -103,7 +103,9 @@ class TrunkEncoder(nn.Module):
         if at == "trunk":
             shape = _run(self.trunk, found).shape
             if shape[2:] != found.size:
-                raise ValueError(f"`last`: {name} maps {found.size} to {tuple(shape[2:])} there: a map must keep the size")
+                raise ValueError(
+                    f"`last`: {name} maps {found.size} to {tuple(shape[2:])} there: a map must keep the size"
+                )
             self.out_dim = shape[1]
 
     def forward(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"] | Encoded:
