@@ -102,7 +102,7 @@ class TrunkEncoder(nn.Module):
             self.trunk = Receiver(whole, last or end.name if at == "trunk" else end.name, whole=at == "map")
         if at == "trunk":
             shape = _run(self.trunk, found).shape
-            if shape[2:] != found.size:
+            if round(shape[2] / found.size[0]) != 1:  # networks may have padded it
                 raise ValueError(
                     f"`last`: {name} maps {found.size} to {tuple(shape[2:])} there: a map must keep the size"
                 )
