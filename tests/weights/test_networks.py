@@ -18,13 +18,13 @@ import realciao
 from realciao.coords import make_cell, make_coord
 from realciao.errors import OptionError, UserError
 from realciao.matlab_resize import resize_float
-from realciao.registry import ARCH_REGISTRY
+from realciao.registry import ARCH_REGISTRY, build
 from realciao.weights.checkpoint import read_header
 from realciao.weights.networks import build_network, teacher_network
 from realciao.weights.teachers import TEACHERS, UNKNOWN_LICENCE, read_teacher
 
 NAME = "realesr-animevideov3"
-RRDB = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1, "num_grow_ch": 4}
+RRDB = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1, "num_grow_ch": 4}
 at_both = pytest.mark.parametrize("at", ["trunk", "map"])
 
 if find_spec(TEACHERS[NAME].folder.split("/")[0]) is None:
@@ -57,7 +57,7 @@ def make_student(weights: Any, at: str = "map", trained: bool = True, **network:
 def checkpoint(tmp_path: Path) -> Path:
     """A teacher's, in a file of a stranger's."""
     torch.manual_seed(1)
-    net: nn.Module = ARCH_REGISTRY.get("RRDBNet")(**RRDB)
+    net: nn.Module = build(ARCH_REGISTRY, RRDB)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
