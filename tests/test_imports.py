@@ -123,6 +123,7 @@ LIBRARIES = {
     ),
     "matplotlib": ("realciao.degradation_plots",),
     "onnx_ir": ("realciao.onnx_export",),
+    "spandrel": ("realciao.weights.spandrel_models",),
     "pyiqa": ("realciao.metrics", "realciao.doctor.downloads"),
 }
 

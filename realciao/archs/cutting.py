@@ -84,20 +84,18 @@ def split(
     trunk = torch.fx.Graph()
     trunk.output(_copy(trunk, end, {image: trunk.placeholder("lq")}))
     if map_conv is None:
-        return torch.fx.GraphModule(network, trunk), None
+        return _part(network, trunk), None
     last_map, output = _received(graph, map_conv), next(iter(reversed(graph.nodes)))
     tail = torch.fx.Graph()
     known = {end: tail.placeholder("kept"), image: tail.placeholder("lq")}
     if last_map is None or not isinstance(output.args[0], torch.fx.Node):
         return None
     made = tuple(_copy(tail, node, known) for node in (last_map, output.args[0]))
-    again = {n.target for n in trunk.nodes if n.op == "call_module"} & {
-        n.target for n in tail.nodes if n.op == "call_module"
-    }
-    if again:  # the second part would run modules of the first
-        return None
+    called = [{str(n.target) for n in part.nodes if n.op == "call_module"} for part in (trunk, tail)]
+    if any(network.get_submodule(name).state_dict() for name in called[0] & called[1]):
+        return None  # the second part would run the first's convolutions; activations may be shared
     tail.output(made)
-    return torch.fx.GraphModule(network, trunk), torch.fx.GraphModule(network, tail)
+    return _part(network, trunk), _part(network, tail)
 
 
 def reach_px(*parts: nn.Module | None) -> int | None:
@@ -119,6 +117,15 @@ def _record(tracer: torch.fx.Tracer, network: nn.Module) -> torch.fx.Graph | Non
     finally:
         for module, tensors in plain:  # means, which a forward pass may move to its input's device
             vars(module).update(tensors)
+
+
+def _part(network: nn.Module, graph: torch.fx.Graph) -> torch.fx.GraphModule:
+    """A graph with the modules that it calls. Plain tensors (means) become buffers; they stay out of the state, as before."""
+    part = torch.fx.GraphModule(network, graph)
+    for name in part.state_dict().keys() - network.state_dict().keys():
+        home, _, field = name.rpartition(".")
+        part.get_submodule(home)._non_persistent_buffers_set.add(field)
+    return part
 
 
 def _end_of(graph: torch.fx.Graph, last: str | None) -> torch.fx.Node | None:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from realciao.errors import UserError
 
+MULTIPLES = (1, 2, 4)
+"""What the sides are tried to be a multiple of: networks that fold pixels into channels (RRDBNet x2) take no others."""
+
 
 class Place(NamedTuple):
     """A convolution by what it receives."""
@@ -23,6 +26,8 @@ class Probe(NamedTuple):
 
     size: tuple[int, int]
     """Of the image that it was run on."""
+    multiple: int
+    """Of which height and width must be."""
     scale: int
     """Of its result."""
     trunk: Place
@@ -39,13 +44,11 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
         network: in eval mode.
         name: for messages.
         minimum: least height and width that it takes.
-        multiple: of which height and width must be.
+        multiple: of which height and width must be, as far as is known.
 
     Raises:
         UserError: it is no network that makes an RGB image x2, x3 or x4 of another by convolutions.
     """
-    side = -(-max(minimum, 16) // multiple) * multiple
-    size = (side, side + multiple)
     received: list[tuple[str, tuple[int, ...]]] = []
 
     def look(place: str) -> Any:
@@ -55,11 +58,20 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
         return hook
 
     hooks = [m.register_forward_hook(look(n)) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)]
+    refused: list[UserError] = []
     try:
-        result: Any = network(torch.full((1, 3, *size), 0.5))
-    except Exception as error:  # a network of any library may refuse in any way
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{name} takes no RGB image of {size[1]}x{size[0]}: {reason}") from error
+        for multiple in (multiple * times for times in MULTIPLES):
+            side = -(-max(minimum, 16) // multiple) * multiple
+            size = (side, side + multiple)
+            received.clear()
+            try:
+                result: Any = network(torch.full((1, 3, *size), 0.5))
+                break
+            except Exception as error:  # a network of any library may refuse in any way
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                refused.append(UserError(f"{name} takes no RGB image of {size[1]}x{size[0]}: {reason}"))
+        else:
+            raise refused[0]
     finally:
         for hook in hooks:
             hook.remove()
@@ -74,7 +86,7 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
     trunk = [place for place in places if place.scale == 1]
     if not trunk:
         raise UserError(f"{name} has no convolution at the LR image's size, so it has no trunk")
-    return Probe(size, scale, trunk[-1], places[-1])
+    return Probe(size, multiple, scale, trunk[-1], places[-1])
 
 
 class Receiver(nn.Module):

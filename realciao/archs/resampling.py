@@ -85,8 +85,8 @@ def sample_grid(image: Float[Tensor, "b c h w"], rows: Taps, columns: Taps) -> F
     """The values on the grid of rows and columns."""
     (top, bottom), (left, right) = _bounds(rows), _bounds(columns)
     part = image[:, :, top:bottom, left:right]
-    down = _matrix(rows, top, bottom)[:, None] @ part
-    return down @ _matrix(columns, left, right)[:, None].transpose(2, 3)
+    down = _matrix(rows, top, bottom).to(image.dtype)[:, None] @ part
+    return down @ _matrix(columns, left, right).to(image.dtype)[:, None].transpose(2, 3)
 
 
 def sample(

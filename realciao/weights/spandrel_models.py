@@ -4,6 +4,7 @@ The files are read by us, tensors alone; spandrel gets those, and never a file.
 """
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
@@ -42,7 +43,9 @@ def recognise_by_spandrel(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, A
         made = f"x{found.scale}, {found.input_channels} channels to {found.output_channels}"
         raise UserError(f"a {kind} network, {made}; a teacher makes RGB of RGB, x2, x3 or x4")
     model: Any = found.model
-    home, cls = type(model).__module__.split(".")[2], type(model).__name__
+    home = type(model).__module__.split(".")[2]
+    names = vars(importlib.import_module(f"spandrel.architectures.{home}")).items()
+    cls = next((name for name, thing in names if thing is type(model)), home)  # ESRGAN's is called RRDBNet inside
     needs = found.size_requirements
     spec = {
         "type": "SpandrelNet",

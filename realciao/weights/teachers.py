@@ -141,26 +141,43 @@ def recognise(state_dict: Mapping[str, Tensor]) -> tuple[Spec, int, dict[str, Te
 
 def _rrdb(tensors: Mapping[str, Tensor]) -> tuple[Spec, int] | None:
     """RRDBNet, with which pixels are folded into channels first for x2 and x1."""
-    first, growth = tensors.get("conv_first.weight"), tensors.get("body.0.rdb1.conv1.weight")
+    first, growth = _kernel(tensors, "conv_first"), _kernel(tensors, "body.0.rdb1.conv1")
     if first is None or growth is None or "conv_up2.weight" not in tensors:
         return None
+    last = _kernel(tensors, "conv_last")
     scale = {3: 4, 12: 2}.get(first.shape[1])
-    out = tensors["conv_last.weight"].shape[0] if "conv_last.weight" in tensors else 0
+    out = 0 if last is None else last.shape[0]
     if scale is None or out != 3:
         raise UserError(f"an RRDBNet of {first.shape[1]} channels to {out}; a teacher makes RGB of RGB, x2, x3 or x4")
-    blocks = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("body."))
-    sizes = {"scale": scale, "num_feat": first.shape[0], "num_block": blocks, "num_grow_ch": growth.shape[0]}
+    sizes = {
+        "scale": scale,
+        "num_feat": first.shape[0],
+        "num_block": _count_parts(tensors),
+        "num_grow_ch": growth.shape[0],
+    }
     return {**RRDB, **sizes}, scale
 
 
 def _compact(tensors: Mapping[str, Tensor]) -> tuple[Spec, int] | None:
     """SRVGGNetCompact: convolutions and PReLUs in turn."""
-    first, slopes = tensors.get("body.0.weight"), tensors.get("body.1.weight")
+    first, slopes = _kernel(tensors, "body.0"), tensors.get("body.1.weight")
     if first is None or slopes is None or slopes.ndim != 1 or any(not name.startswith("body.") for name in tensors):
         return None
-    end = max(int(name.split(".")[1]) for name in tensors)
-    scale = {12: 2, 27: 3, 48: 4}.get(tensors[f"body.{end}.weight"].shape[0])
+    end = _count_parts(tensors) - 1
+    last = _kernel(tensors, f"body.{end}")
+    scale = None if last is None else {12: 2, 27: 3, 48: 4}.get(last.shape[0])
     if first.shape[1] != 3 or scale is None:
         raise UserError("an SRVGGNetCompact that does not make RGB of RGB, x2, x3 or x4")
     sizes = {"num_feat": first.shape[0], "num_conv": end // 2 - 1, "upscale": scale}
     return {"type": "SRVGGNetCompact", "num_in_ch": 3, "num_out_ch": 3, **sizes}, scale
+
+
+def _kernel(tensors: Mapping[str, Tensor], name: str) -> Tensor | None:
+    """The weights of a convolution; None where there are none of that name."""
+    weight = tensors.get(f"{name}.weight")
+    return weight if weight is not None and weight.ndim == 4 else None
+
+
+def _count_parts(tensors: Mapping[str, Tensor]) -> int:
+    """Blocks or layers of the body, counted, as numbers in names may be anything."""
+    return len({name.split(".")[1] for name in tensors if name.startswith("body.")})

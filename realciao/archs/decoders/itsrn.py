@@ -55,7 +55,7 @@ class ITSRNDecoder(SeparableDecoder):
 
     def start_at_zero(self) -> None:
         """Makes every colour 0 until it is trained."""
-        self.imnet.start_at_zero()
+        self.aggregate.start_at_zero()
 
     def prepare(
         self, feat: Float[Tensor, "b c h w"], lq: Float[Tensor, "b 3 h w"], frame: Frame, dense: bool

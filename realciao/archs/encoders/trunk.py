@@ -88,6 +88,9 @@ class TrunkEncoder(nn.Module):
 
     def _cut(self, whole: nn.Module, name: str, last: str | None, at: str) -> None:
         found = probe(whole, name, self.minimum, self.multiple)
+        self.multiple = found.multiple
+        if self.multiple == 1:  # where pixels are folded into channels, that map is smaller than the image
+            last = last or LAST.get(name)
         end = found.map if at == "map" else found.trunk
         self.out_dim, self.map_scale = end.channels, end.scale
         if at == "map":
@@ -95,10 +98,15 @@ class TrunkEncoder(nn.Module):
         parts = split(whole, last or LAST.get(name), found.trunk.name, found.map.name if at == "map" else None)
         if parts:
             self.trunk, self.tail = parts
-            if at == "trunk":
-                self.out_dim = _run(self.trunk, found).shape[1]
         else:
             self.trunk = Receiver(whole, last or end.name if at == "trunk" else end.name, whole=at == "map")
+        if at == "trunk":
+            shape = _run(self.trunk, found).shape
+            if round(shape[2] / found.size[0]) != 1:  # networks may have padded it
+                raise ValueError(
+                    f"`last`: {name} maps {found.size} to {tuple(shape[2:])} there: a map must keep the size"
+                )
+            self.out_dim = shape[1]
 
     def forward(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"] | Encoded:
         """The map; with `at: map` also the network's own result."""
