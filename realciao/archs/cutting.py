@@ -177,4 +177,4 @@ def _reach_px(part: nn.Module) -> int | None:
 
 def _is_pointwise(node: torch.fx.Node) -> bool:
     nearest = node.target is F.interpolate and node.kwargs.get("mode", "nearest") == "nearest"
-    return nearest or node.target in POINTWISE_FUNCTIONS
+    return bool(nearest) or node.target in POINTWISE_FUNCTIONS

@@ -26,7 +26,7 @@ EXACT_PX = 2**-9
 class Taps(NamedTuple):
     """The pixels that queries read along one axis of a tile."""
 
-    index: Int[Tensor, "b q k"]
+    pixel: Int[Tensor, "b q k"]
     weight: Float[Tensor, "b q k"]
 
 
@@ -73,9 +73,9 @@ def sample_points(image: Float[Tensor, "b c h w"], rows: Taps, columns: Taps) ->
     """The values of q queries, located on both axes."""
     b, c, _, w = image.shape
     flat = image.flatten(2)
-    total = torch.zeros(b, c, rows.index.shape[1], device=image.device, dtype=image.dtype)
-    for k in range(rows.index.shape[2]):
-        index = rows.index[:, :, k, None] * w + columns.index
+    total = torch.zeros(b, c, rows.pixel.shape[1], device=image.device, dtype=image.dtype)
+    for k in range(rows.pixel.shape[2]):
+        index = rows.pixel[:, :, k, None] * w + columns.pixel
         pixels = flat.gather(2, index.flatten(1)[:, None].expand(-1, c, -1)).view(b, c, *index.shape[1:])
         total = total + (pixels * (rows.weight[:, :, k, None] * columns.weight)[:, None]).sum(dim=-1)
     return total
@@ -120,12 +120,12 @@ def sample(
 
 
 def _bounds(taps: Taps) -> tuple[int, int]:
-    used = taps.index[taps.weight != 0]
+    used = taps.pixel[taps.weight != 0]
     return int(used.min()), int(used.max()) + 1
 
 
 def _matrix(taps: Taps, first: int, end: int) -> Float[Tensor, "b q n"]:
-    b, q, _ = taps.index.shape
+    b, q, _ = taps.pixel.shape
     matrix = torch.zeros(b, q, end - first, device=taps.weight.device)
-    inside = (taps.index - first).clamp(0, end - first - 1)
+    inside = (taps.pixel - first).clamp(0, end - first - 1)
     return matrix.scatter_add_(2, inside, taps.weight)

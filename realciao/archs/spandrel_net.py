@@ -42,6 +42,6 @@ def SpandrelNet(  # noqa: N802  (a class to whoever writes specs)
     cls = getattr(home, cls_name or name, None)
     if not (inspect.isclass(cls) and issubclass(cls, nn.Module)):
         raise OptionError("arch", f"spandrel's architecture '{arch}' has no network of that name")
-    net = cls(**(parameters or {}))
+    net: Any = cls(**(parameters or {}))
     net.size_minimum, net.size_multiple = size_minimum, size_multiple
     return net

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -223,7 +224,7 @@ def open_folders(folders: list[Path], num_pairs: int | None) -> tuple[TaughtInde
     paths = [path for folder in folders for path in list_pairs(folder)[:num_pairs]]
     if not paths:
         raise UserError(f"{folders[0]}: holds no pair yet; go on with the command that began it")
-    return type(first)(**{key: getattr(first, key) for key in first.__struct_fields__} | {"scale_range": reach}), paths
+    return msgspec.structs.replace(first, scale_range=reach), paths
 
 
 def targets(
@@ -250,8 +251,8 @@ def targets(
         gt = reduce_patch(pair.gt, *axes, size)
     if gt is not None and max(size) > n * teacher_scale:
         return gt, gt
-    axes = (PatchAxis(begin, n, lq_size, lq_size * teacher_scale) for begin in corner)
-    return reduce_patch(pair.taught, *axes, size), gt
+    rows, columns = (PatchAxis(begin, n, lq_size, lq_size * teacher_scale) for begin in corner)
+    return reduce_patch(pair.taught, rows, columns, size), gt
 
 
 def _axis(corner: Corner, begin: int, n: int) -> PatchAxis:

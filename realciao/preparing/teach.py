@@ -3,8 +3,9 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ BATCH = 8
 """Patches that the teacher sees at a time."""
 
 
-class Lessons(NamedTuple):
+@dataclass(frozen=True)
+class Lessons:
     """What is asked for."""
 
     photos: str | Sequence[str]

@@ -94,7 +94,7 @@ def _wanted(spec: Any, teacher: str | None) -> str | None:
     """The teacher that a spec's encoder names."""
     encoder = spec.get("encoder") if isinstance(spec, Mapping) else None
     weights = encoder.get("weights") if isinstance(encoder, Mapping) else None
-    if not isinstance(weights, str | Path) or not _takes_weights(encoder):
+    if not isinstance(encoder, Mapping) or not isinstance(weights, str | Path) or not _takes_weights(encoder):
         return None
     if encoder.get("network") and weights not in TEACHERS:  # as the file of a student says it, which holds the trunk
         return None
