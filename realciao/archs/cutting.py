@@ -42,7 +42,7 @@ def cut_trunk(network: nn.Module, name: str, last: str | None) -> torch.fx.Graph
         cure = "; give `scale: 4`, as others fold pixels into channels" if name == "RRDBNet" else ""
         raise ValueError(f"{name}'s first convolution {found}, where an RGB image has 3{cure}")
     try:
-        graph = _Outline().trace(network)
+        graph = _Outline((last,)).trace(network)
     except (TraceError, TypeError) as error:
         raise ValueError(
             f"{name} cannot be cut: its forward pass depends on the values or the size of its input"

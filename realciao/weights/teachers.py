@@ -38,8 +38,8 @@ class Teacher(NamedTuple):
 
     def build(self) -> nn.Module:
         """The network, in eval mode, with nothing to be trained: RGB in [0, 1] to RGB, `scale` times as large."""
-        net = build_empty(self.network)
         try:
+            net = build_empty(self.network)
             load_tensors(net, self.tensors)
         except UserError as error:
             raise UserError(f"{self.path}: {error}") from error

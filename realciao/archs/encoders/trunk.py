@@ -95,7 +95,7 @@ class TrunkEncoder(nn.Module):
         self.out_dim, self.map_scale = end.channels, end.scale
         if at == "map":
             self.base_scale = found.scale
-        parts = split(whole, last or LAST.get(name), found.trunk.name, found.map.name if at == "map" else None)
+        parts = split(whole, last, found.trunk.name, found.map.name if at == "map" else None)
         if parts:
             self.trunk, self.tail = parts
         else:
