@@ -116,7 +116,7 @@ def test_alpha_and_16_bits_are_kept(photo: np.ndarray, tmp_path: Path):
     assert clear[:, :, 3].std() > 20
     assert deep.dtype == np.uint16
     assert np.abs(deep / 257 - plain).max() <= 0.51
-    assert len(np.unique(deep % 257)) > 100  # which 8 bits could not hold
+    assert len(np.unique(deep % 257)) > 20  # of 8 bits there would be one
 
 
 def test_what_comes_in_a_wheel_goes_by_its_name(photo: np.ndarray, tmp_path: Path):
