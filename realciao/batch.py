@@ -26,9 +26,9 @@ class TrainBatch(TypedDict):
     gt_usm: NotRequired[Float[Tensor, "b 3 hq wq"]]
     """The same pixels of the sharpened target; present where the dataset was asked for it."""
     teacher: NotRequired[Float[Tensor, "b 3 hq wq"]]
-    """The same pixels of what a teacher makes of `lq`, and above its scale those of `gt`; present where a loss wants it."""
+    """The same pixels of the teacher's result for `lq`, above its scale those of `gt`; present where a loss wants it."""
     kept: NotRequired[Float[Tensor, "b k kh kw"]]
-    """What a frozen trunk makes of `lq`, float16; present where the dataset keeps it and the network starts there."""
+    """The map that a frozen trunk made of `lq`; present where the network starts from it."""
 
 
 class EvalItem(TypedDict):

@@ -35,7 +35,7 @@ def make_cell(size: tuple[int, int], device: torch.device | str | None = None) -
 
 
 def scale_frame(frame: Frame, scale: int) -> Frame:
-    """The frame in cells of a map that has `scale` cells an LR pixel, along an axis."""
+    """The frame in cells of a map that has `scale` cells per LR pixel, along an axis."""
     top, left, height, width = frame
     return top * scale, left * scale, height * scale, width * scale
 

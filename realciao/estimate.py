@@ -45,7 +45,7 @@ class StageCost(NamedTuple):
     val_s: float
     """A validation of all sets."""
     teacher_s: float = 0.0
-    """Of a step, what a teacher takes that runs in it."""
+    """Of a step, the share of a live teacher."""
 
     @property
     def images(self) -> int:
@@ -157,8 +157,8 @@ def describe_costs(options: Options, costs: Sequence[StageCost], device: torch.d
         f"\n{', '.join(slow)}: the loader is slower than the step; raise datasets.train.num_workers" if slow else ""
     )
     advice += "".join(
-        f"\n{cost.stage.name}: the teacher takes {cost.teacher_s:.3g} s of a step's {cost.step_s:.3g} s; pairs that "
-        "`prepare_data.py teach` makes once need no teacher in the training"
+        f"\n{cost.stage.name}: the teacher takes {cost.teacher_s:.3g} s of a step's {cost.step_s:.3g} s; with "
+        "pairs made once by `prepare_data.py teach` it need not run"
         for cost in costs
         if cost.teacher_s
     )

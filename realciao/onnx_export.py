@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from realciao.archs.ciaosr_arch import Prepared
 from realciao.errors import UserError
 from realciao.files import atomic_path
-from realciao.weights.checkpoint import HEADER
+from realciao.weights.header import HEADER
 
 OPSET = 20
 Axes = dict[int, str]

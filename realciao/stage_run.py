@@ -20,8 +20,9 @@ from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options import Options
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.training.teacher import LiveTeacher, find_teacher
-from realciao.weights.checkpoint import load_tensors, load_weights
+from realciao.weights.checkpoint import load_weights
 from realciao.weights.networks import borrowed, build_network
+from realciao.weights.state import load_tensors
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -36,7 +37,7 @@ class Weights(NamedTuple):
     path: str | Path
     tensors: dict[str, Tensor]
     teacher: dict[str, str] | None = None
-    """What the file says of the teacher that they come from."""
+    """The teacher that the file names: see `Teacher.notes`."""
 
     @classmethod
     def read(cls, path: str | Path) -> "Weights":
@@ -108,7 +109,7 @@ class StageRun:
         self._preview: TrainBatch | None = None
 
     def _starts_from(self, sha256: str | None) -> bool:
-        """Whether the generator's encoder is the frozen trunk of this teacher, and can start from what it has made before."""
+        """Whether the generator's encoder is this teacher's frozen trunk, and can start from a map that it made before."""
         encoder = self.net_g.encoder
         own = getattr(self.net_g, "trunk_sha256", None)
         return sha256 is not None and own == sha256 and encoder.keeps and _is_still(encoder)
@@ -303,7 +304,7 @@ class StageRun:
         return parts | ({"scaler": self.accelerator.scaler} if self.accelerator.scaler else {})
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the stage goes on from; without what a frozen trunk has from a teacher's own file, see `borrowed`."""
+        """All that the stage goes on from, without a frozen trunk's tensors that are read from the teacher's wheel again."""
         state = {name: part.state_dict() for name, part in self._parts.items()}
         for name in self.borrowed:
             del state["net_g"][name], state["ema"][f"module.{name}"]

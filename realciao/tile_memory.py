@@ -20,7 +20,7 @@ ALIVE = 3
 CPU_BYTES = 2 * ALIVE * MMAP_BYTES
 """Each of its layers' outputs can then be memory used before."""
 CPU_MOST_BYTES = 2**30
-"""For a tile and its halo on a CPU: networks with layers of many numbers a pixel, as those that enlarge inside, get smaller
+"""For a tile and its halo on a CPU. Networks that enlarge inside have many numbers per LR pixel in a layer; they get smaller
 tiles than CPU_TILE_PX, and do more work for their halos."""
 
 
@@ -49,9 +49,8 @@ def bytes_per_pixel(net: Any, device: torch.device, dtype: torch.dtype) -> float
     encoder = getattr(net, "encoder", None)
     if encoder is None:
         return 1.0
-    least = max(
-        16, 2 * getattr(encoder, "minimum", 1)
-    )  # where the least is padded to, its pixels would count too often
+    # well above the encoder's least side: below that it pads, and the pixels of the padding would be counted too
+    least = max(16, 2 * getattr(encoder, "minimum", 1))
     side = -(-max(4 * net.multiple, least) // net.multiple) * net.multiple
     largest = 0
 

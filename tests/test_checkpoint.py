@@ -12,7 +12,7 @@ import torch
 
 import realciao
 from realciao.errors import UserError
-from realciao.weights.checkpoint import read_header
+from realciao.weights.header import read_header
 from realciao.weights.state import read_state_dict
 
 SPEC = {

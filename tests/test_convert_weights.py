@@ -15,7 +15,7 @@ import realciao.weights.checkpoint
 from realciao.commands.convert_weights import main
 from realciao.errors import UserError
 from realciao.registry import ARCH_REGISTRY, build
-from realciao.weights.checkpoint import read_header
+from realciao.weights.header import read_header
 from realciao.weights.published import from_published
 from realciao.weights.shipped import find_weights
 
@@ -112,7 +112,7 @@ def test_a_basicsr_checkpoint_becomes_the_encoder_of_an_option_files_network(tmp
     torch.manual_seed(3)  # the decoder is that with which a run of the file would begin
     fresh: Any = realciao.build_network(net.spec)
     assert torch.equal(fresh.decoder.imnet_q.first.weight, net.decoder.imnet_q.first.weight)
-    assert realciao.weights.checkpoint.read_header(out)["converted_from"] == "in.pth"
+    assert read_header(out)["converted_from"] == "in.pth"
 
 
 def test_a_liif_checkpoint_becomes_an_encoder(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_weights_of_ours_keep_their_values_and_their_notes(tmp_path: Path) -> No
     net = realciao.build_network({"type": "CiaoSR", "encoder": encoder, "decoder": DECODER})
     realciao.save_weights(net, tmp_path / "in.safetensors", step=7, licence="Apache-2.0")
     assert run(tmp_path / "in.safetensors", tmp_path / "out.safetensors") == 0
-    header = realciao.weights.checkpoint.read_header(tmp_path / "out.safetensors")
+    header = read_header(tmp_path / "out.safetensors")
     assert (header["step"], header["licence"], header["converted_from"]) == (7, "Apache-2.0", "in.safetensors")
     again = realciao.load_weights(tmp_path / "out.safetensors").state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in net.state_dict().items())

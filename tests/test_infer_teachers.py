@@ -28,7 +28,7 @@ OLDER = (("body.0.rdb", "RRDB_trunk.0.RDB"), ("conv_body", "trunk_conv"), ("conv
 
 
 def lively(spec: dict[str, Any]) -> Any:
-    """BasicSR's own network, whose results are not near 0."""
+    """A network whose results are not near 0."""
     torch.manual_seed(0)
     net = build(ARCH_REGISTRY, spec).eval().requires_grad_(False)
     if spec["type"] == "RRDBNet":
@@ -120,7 +120,7 @@ def test_alpha_and_16_bits_are_kept(photo: np.ndarray, tmp_path: Path):
 
 
 def test_what_comes_in_a_wheel_goes_by_its_name(photo: np.ndarray, tmp_path: Path):
-    net = read_teacher(QUICK).build()  # BasicSR's class
+    net = read_teacher(QUICK).build()
     assert run(tmp_path, "-m", QUICK) == 0
     assert np.abs(read_image(tmp_path / "out" / "a.png") - by_hand(net, photo)).max() <= 1
 

@@ -25,7 +25,9 @@ def save_teacher(path: Path, seed: int = 0) -> str:
 def save_pairs(folder: Path, photos: Path, teacher: str, count: int = 6, **lessons: Any) -> str:
     """Has the teacher make so many pairs of 8 px patches; returns the folder as text."""
     known = read_teacher(teacher)
-    wanted = Lessons(**({"pipeline": "bicubic", "lq_size": 8} | lessons), photos=str(photos), count=count)
+    wanted = Lessons(
+        **({"pipeline": "bicubic", "lq_size": 8, "scale_range": (1, 4)} | lessons), photos=str(photos), count=count
+    )
     folder.mkdir(parents=True, exist_ok=True)
     open_folder(folder, wanted, known, "float32")
     teach(wanted, RunningTeacher(known, torch.device("cpu"), features=wanted.features), folder)

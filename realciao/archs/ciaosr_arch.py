@@ -31,7 +31,7 @@ class Prepared(NamedTuple):
     frame: Frame
     decoder: Any
     base: Float[Tensor, "b 3 bh bw"] | None = None
-    """What an encoder makes of the image itself, `base_scale` times as large; the residual is read from it."""
+    """The image that the encoder makes, `base_scale` times as large; the residual is read from it."""
 
 
 @ARCH_REGISTRY.register()
@@ -41,8 +41,9 @@ class CiaoSR(nn.Module):
     Args:
         encoder: spec of a class that maps an LR image to features, e.g. {"type": "EDSREncoder"}.
         decoder: spec of a class that maps features and coordinates to colours, e.g. {"type": "CiaoSRDecoder"}.
-        res: adds the bilinearly interpolated LR image to the prediction (the released real-world configurations do not), or,
-            where the encoder makes a larger image itself, that one, through an antialiased bicubic filter.
+        res: adds the bilinearly interpolated LR image to the prediction (the released real-world configurations do not). Where
+            the encoder makes a larger image (TrunkEncoder with `at: map`), that one is added, through an antialiased bicubic
+            filter.
         rgb_mean: subtracted from the input and added to the output.
         rgb_std: divides the input and multiplies the output.
         zero_start: an untrained decoder gives 0, so that training starts from the residual alone.
@@ -98,12 +99,12 @@ class CiaoSR(nn.Module):
 
     @property
     def map_scale(self) -> int:
-        """Cells of the encoder's map an LR pixel, along an axis."""
+        """Cells of the encoder's map per LR pixel, along an axis."""
         return getattr(self.encoder, "map_scale", 1)
 
     @property
     def base_scale(self) -> int | None:
-        """Pixels an LR pixel of the image that the encoder makes itself and the residual is read from; None for none."""
+        """Pixels per LR pixel of the image that the encoder makes, from which the residual is read; None without one."""
         return getattr(self.encoder, "base_scale", None) if self.res else None
 
     def forward(
@@ -133,7 +134,7 @@ class CiaoSR(nn.Module):
             lq: RGB in [0, 1].
             frame: (top, left, H, W): the tile's origin and the size of the full image, in LR pixels; None for a whole image.
                 Coordinates of later queries are always those of the full image.
-            dense: many queries an LR pixel will follow, so that tables pay.
+            dense: many queries per LR pixel will follow, so that tables pay.
             kept: see `forward`.
         """
         frame = frame or (0, 0, lq.shape[2], lq.shape[3])
@@ -164,7 +165,7 @@ class CiaoSR(nn.Module):
         coord: Float[Tensor, "b hq wq 2"],
         cell: Float[Tensor, "b 2"],
     ) -> Float[Tensor, "b 3 hq wq"]:
-        """Adds the residual and goes back to RGB."""
+        """Adds the residual and undoes the normalisation."""
         if self.base_scale and prepared.base is not None:
             base_frame = scale_frame(prepared.frame, self.base_scale)
             pred = pred + sample(prepared.base, coord, cell, self.base_scale, base_frame)

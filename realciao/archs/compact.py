@@ -1,4 +1,4 @@
-"""Real-ESRGAN's small network (SRVGGNetCompact), for videos and for CPUs. Why it is not BasicSR's own: see rrdbnet.py."""
+"""Real-ESRGAN's small network (SRVGGNetCompact), for videos and for CPUs. rrdbnet.py says why it is written anew."""
 
 from typing import Literal
 

@@ -20,7 +20,7 @@ POINTWISE_FUNCTIONS = (
 
 
 class _Outline(torch.fx.Tracer):
-    """Records a forward pass without looking into its modules, but for those that hold one of `wanted`."""
+    """Records a forward pass with modules as black boxes, but looks into those that hold one of `wanted`."""
 
     def __init__(self, wanted: tuple[str | None, ...] = ()) -> None:
         super().__init__()

@@ -9,25 +9,26 @@ from torch import Tensor, nn
 from realciao.errors import UserError
 
 MULTIPLES = (1, 2, 4)
-"""What the sides are tried to be a multiple of: networks that fold pixels into channels (RRDBNet x2) take no others."""
+"""Tried in turn for height and width: networks that fold pixels into channels (RRDBNet x2) take only multiples."""
 
 
 class Place(NamedTuple):
-    """A convolution by what it receives."""
+    """A convolution, and the map that it receives."""
 
     name: str
     channels: int
+    """Of that map."""
     scale: int
-    """Cells of what it receives an LR pixel, along an axis."""
+    """Cells of its input per LR pixel, along an axis."""
 
 
 class Probe(NamedTuple):
-    """What a run has shown."""
+    """What a run on a small image shows of a network."""
 
     size: tuple[int, int]
     """Of the image that it was run on."""
     multiple: int
-    """Of which height and width must be."""
+    """Height and width must be multiples of it."""
     scale: int
     """Of its result."""
     trunk: Place
@@ -38,13 +39,13 @@ class Probe(NamedTuple):
 
 @torch.no_grad()
 def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) -> Probe:
-    """Runs a network on a small image.
+    """Runs a network on a small image, and notes what each of its convolutions receives.
 
     Args:
         network: in eval mode.
         name: for messages.
         minimum: least height and width that it takes.
-        multiple: of which height and width must be, as far as is known.
+        multiple: height and width must be multiples of it, as far as is known.
 
     Raises:
         UserError: it is no network that makes an RGB image x2, x3 or x4 of another by convolutions.
@@ -60,7 +61,7 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
     hooks = [m.register_forward_hook(look(n)) for n, m in network.named_modules() if isinstance(m, nn.Conv2d)]
     refused: list[UserError] = []
     try:
-        for multiple in (multiple * times for times in MULTIPLES):
+        for multiple in [multiple * times for times in MULTIPLES]:
             side = -(-max(minimum, 16) // multiple) * multiple
             size = (side, side + multiple)
             received.clear()
@@ -90,12 +91,12 @@ def probe(network: nn.Module, name: str, minimum: int = 1, multiple: int = 1) ->
 
 
 class Receiver(nn.Module):
-    """A network of whose inside one sees what a single module receives.
+    """A network that gives what one of its modules receives.
 
     Args:
         net: the network.
         name: of that module.
-        whole: run the network to its end, and give its result too.
+        whole: run the network to its end, and give its result too; else stop at the module.
     """
 
     def __init__(self, net: nn.Module, name: str, whole: bool) -> None:
@@ -127,4 +128,4 @@ class Receiver(nn.Module):
 
 
 class _EnoughError(Exception):
-    """What follows need not be run."""
+    """Stops a forward pass: the rest is not needed."""

@@ -16,11 +16,11 @@ from realciao.archs.cells import in_tile
 from realciao.coords import Frame
 
 MOST_LR_PX = 2
-"""An output pixel larger than this many LR pixels is averaged over so many only: it bounds what a query reads."""
-
-
+"""An output pixel larger than this many LR pixels is averaged over so many only: this bounds what a query reads."""
+REACH_PX = 2 * MOST_LR_PX + 1
+"""How far a query reads, in LR pixels."""
 EXACT_PX = 2**-9
-"""What rounding may have moved: an output pixel so near to one of the image is that one, one so little larger as large."""
+"""Tolerance for rounding: an output pixel this close to one of the image's, in place or in size, is taken to be that one."""
 
 
 class Taps(NamedTuple):
@@ -38,10 +38,6 @@ def cubic(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return torch.where(x <= 1, near, torch.where(x < 2, far, torch.zeros_like(x)))
 
 
-REACH_PX = 2 * MOST_LR_PX + 1
-"""How far a query reads, in LR pixels."""
-
-
 def find_taps(
     coord: Float[Tensor, "b q"], cell: Float[Tensor, "b"], axis: int, frame: Frame, size: int, scale: int
 ) -> Taps:
@@ -53,7 +49,7 @@ def find_taps(
         axis: of the frame.
         frame: of the tile, in pixels of the image that is read.
         size: pixels of the tile along the axis.
-        scale: pixels of the image an LR pixel.
+        scale: pixels of the image per LR pixel.
     """
     n = frame[2 + axis]
     position = ((coord.float() + 1) * n - 1) / 2
@@ -102,7 +98,7 @@ def sample(
         image: a tile, or the whole.
         coord: (y, x) in [-1, 1], see realciao/batch.py.
         cell: extent of an output pixel in the same units.
-        scale: pixels of `image` an LR pixel.
+        scale: pixels of `image` per LR pixel.
         frame: of the tile in pixels of `image`; None for the whole.
     """
     h, w = image.shape[2:]

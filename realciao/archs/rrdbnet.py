@@ -1,7 +1,7 @@
 """ESRGAN's network ("ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018), as Real-ESRGAN has it.
 
-Not BasicSR's own, because to import that takes 5 seconds and 230 MB, and this is the first thing that a photo meets. Names of
-parameters, and what is computed, are BasicSR's.
+It computes what BasicSR's does, under the same names of parameters. It is written anew because importing BasicSR takes 5
+seconds and 230 MB, and `infer.py` needs nothing else of it.
 """
 
 import torch
@@ -52,13 +52,13 @@ class RRDBNet(nn.Module):
     Args:
         num_in_ch: channels of the input.
         num_out_ch: of the output.
-        scale: 4; or 2 or 1, with which pixels are folded into channels first (sides must be multiples of 2 or 4).
+        scale: 4; or 2 or 1, for which pixels are first folded into channels (sides must then be multiples of 2 or 4).
         num_feat: channels of the trunk.
         num_block: its blocks.
         num_grow_ch: channels that each convolution of a dense block adds.
 
     Attributes:
-        size_multiple: of which height and width must be.
+        size_multiple: height and width must be multiples of it.
     """
 
     def __init__(

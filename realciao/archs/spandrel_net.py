@@ -21,17 +21,17 @@ def SpandrelNet(  # noqa: N802  (a class to whoever writes specs)
     """A network of spandrel's with fresh weights; names of its parameters are the authors'.
 
     Args:
-        arch: spandrel's name of the architecture, e.g. "SPAN"; with the class behind a dot where that is called otherwise.
-        parameters: of its constructor.
+        arch: spandrel's name of the architecture, e.g. "SPAN"; where its class has another name, "ARCHITECTURE.CLASS".
+        parameters: arguments of its constructor.
         size_minimum: least height and width that it takes.
-        size_multiple: of which height and width must be.
+        size_multiple: height and width must be multiples of it.
 
     Raises:
         OptionError: spandrel is not installed, or has no such architecture.
     """
     name, _, cls_name = arch.partition(".")
     if not name.isidentifier() or name.startswith("_"):
-        raise OptionError("arch", f"'{arch}' is no name of an architecture")
+        raise OptionError("arch", f"'{arch}' is no name of an architecture; give one of spandrel's, e.g. SPAN")
     try:
         home = importlib.import_module(f"spandrel.architectures.{name}")
     except ModuleNotFoundError as error:

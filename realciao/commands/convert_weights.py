@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write_pth(args: argparse.Namespace) -> int:
-    """A teacher's checkpoint."""
+    """Writes a teacher as BasicSR's checkpoint."""
     from realciao.errors import UserError
     from realciao.weights.checkpoint import is_teacher
     from realciao.weights.pth import write_pth
@@ -86,24 +86,27 @@ def _write_pth(args: argparse.Namespace) -> int:
 def _whole(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]":
     """The network that the checkpoint holds, and the notes that it came with."""
     from realciao.errors import UserError
-    from realciao.weights.checkpoint import is_teacher, load_weights, read_header
+    from realciao.weights.catalogue import TEACHERS
+    from realciao.weights.checkpoint import is_teacher, load_weights
+    from realciao.weights.header import read_header
     from realciao.weights.published import from_published, is_published
     from realciao.weights.shipped import find_weights
     from realciao.weights.state import read_state_dict
-    from realciao.weights.teachers import TEACHERS
 
     path = find_weights(args.input)
     if not is_teacher(args.input):
         header = read_header(path)
         return load_weights(path), {key: header[key] for key in header.keys() - {"format", "spec"}}
     weights = {} if args.input in TEACHERS else read_state_dict(path)
-    try:
-        if is_published(weights):
+    if is_published(weights):
+        try:
             return from_published(weights, res=not args.no_res, local_size=args.local_size), {}
+        except UserError as error:
+            raise UserError(f"{args.input}: {error}") from error
+    try:
         return load_weights(args.input), {}
     except UserError as error:
-        problem = str(error) if args.input in str(error) else f"{args.input}: {error}"
-        raise UserError(f"{problem}; weights of an encoder alone need --network OPTIONS.yml") from error
+        raise UserError(f"{error}; weights of an encoder alone need --network OPTIONS.yml") from error
 
 
 def _blended(net: "nn.Module", other: str, share: str) -> "nn.Module":
@@ -124,11 +127,12 @@ def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]
 
     from realciao.errors import OptionError, UserError
     from realciao.options import load_options
+    from realciao.weights.catalogue import TEACHERS
     from realciao.weights.networks import build_network
     from realciao.weights.pretrained import load_encoder
     from realciao.weights.shipped import find_weights
     from realciao.weights.state import read_state_dict
-    from realciao.weights.teachers import TEACHERS, read_teacher
+    from realciao.weights.teachers import read_teacher
 
     options = load_options([args.network])
     weights = read_teacher(args.input).tensors if args.input in TEACHERS else read_state_dict(find_weights(args.input))

@@ -1,4 +1,4 @@
-"""Prepares data sets: cuts photos, packs them as LMDB, checks them, and has a teacher make pairs of them."""
+"""Prepares data sets: cuts photos, packs them as LMDB, checks them, and makes training pairs with a teacher."""
 
 import argparse
 import json
@@ -45,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_check)
 
     lessons = actions.add_parser(
-        "teach", help="degrade photos and keep what a teacher makes of them: pairs that train without the teacher"
+        "teach", help="degrade photos and store a teacher's results: pairs for training without running the teacher"
     )
     add = lessons.add_argument
     photos = "folders of photos (searched in depth), or builtin: those of scikit-image's wheel"
@@ -59,8 +59,14 @@ def build_parser() -> argparse.ArgumentParser:
     scales = "range of the degradations' scales (default: 1 4)"
     add("--scale_range", type=float, nargs=2, default=(1.0, 4.0), metavar=("LOW", "HIGH"), help=scales)
     add("--seed", type=int, default=0, help="of every random choice (default: 0)")
-    add("--gt", action="store_true", help="keep the originals too, for targets and scales that the teacher has none of")
-    add("--features", action="store_true", help="keep the teacher's trunk too, for students that are built on it")
+    add(
+        "--gt", action="store_true", help="keep the originals too: for `target: gt`, and for scales above the teacher's"
+    )
+    add(
+        "--features",
+        action="store_true",
+        help="keep the map of the teacher's trunk too: students built on it need not run the trunk",
+    )
     add("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     types = ["auto", "float32", "bfloat16", "float16"]
     add("--dtype", choices=types, default="auto", help="default: bfloat16 where CUDA has it, else float32")

@@ -34,7 +34,7 @@ class Needs(NamedTuple):
     teacher: str | None = None
     """SHA-256 of the stage's teacher; None without one."""
     resumes: bool = False
-    """Whether the generator starts from the teacher's trunk where the set keeps it."""
+    """Whether items must hold the map of the teacher's trunk, from which the generator starts."""
 
 
 class TrainSet(ABC, Dataset[Any]):
@@ -48,16 +48,16 @@ class TrainSet(ABC, Dataset[Any]):
         """The item of an index: a TrainBatch's tensors without the batch axis, or what `collate` and `finish` take."""
 
     def serve(self, needs: Needs) -> None:
-        """Told once, before the first item. OptionError where the set has not what is needed."""
+        """Prepares for what is needed; called once, before the first item. OptionError where the set cannot give it."""
 
     @property
     def teaches(self) -> bool:
-        """Whether items hold what a teacher makes of them."""
+        """Whether items hold a teacher's result."""
         return False
 
     @property
     def kept_of(self) -> str | None:
-        """SHA-256 of the teacher whose trunk the set keeps for each item; None for none."""
+        """SHA-256 of the teacher whose trunk's map each item can hold; None for none."""
         return None
 
     def collate(self, items: Sequence[Any]) -> Any:

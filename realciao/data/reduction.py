@@ -1,4 +1,4 @@
-"""A larger image of what an LR patch shows, reduced to any size below its own: exact geometry, antialiased."""
+"""Cuts an LR patch's part out of a larger image and reduces it to any size: exact geometry, antialiased."""
 
 import math
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from realciao.image import to_array, to_tensor
 
 
 class PatchAxis(NamedTuple):
-    """One axis of a patch, and of the image that shows what the patch's LR image shows."""
+    """One axis of an LR patch, and of the larger image that shows the same scene as the patch's LR image."""
 
     start: int
     """First LR pixel of the patch."""
@@ -20,12 +20,12 @@ class PatchAxis(NamedTuple):
     n_lr: int
     """LR pixels of the LR image."""
     n_hr: int
-    """Pixels of the image that is reduced; it shows what the LR image shows."""
+    """Pixels of the larger image."""
     kept: int = 0
-    """The first of them that is there."""
+    """The first of these pixels that the given array holds."""
 
     def needed(self) -> slice:
-        """The pixels that a reduction of the patch reads, at most: two LR pixels more on either side."""
+        """The pixels that a reduction of the patch may read: the patch's, and two LR pixels on either side."""
         first = max(0, (self.start - 2) * self.n_hr // self.n_lr - 1)
         return slice(first, min(self.n_hr, -(-(self.start + self.n_patch + 2) * self.n_hr // self.n_lr) + 1))
 
@@ -33,10 +33,10 @@ class PatchAxis(NamedTuple):
 def reduce_patch(
     image: Float[np.ndarray, "h w 3"], rows: PatchAxis, columns: PatchAxis, size: tuple[int, int]
 ) -> Float[np.ndarray, "hh ww 3"]:
-    """The patch as an image of `size`, clipped to [0, 1]; enlarged where that is more than the image has.
+    """The patch as an image of `size`, clipped to [0, 1]; enlarged where the image has fewer pixels.
 
     Args:
-        image: of it at least what `needed` says, from pixel (rows.kept, columns.kept) on.
+        image: the larger image from pixel (rows.kept, columns.kept) on, with at least the pixels that `needed` gives.
         rows: of the patch.
         columns: likewise.
         size: height and width of the result, which shows the patch alone.

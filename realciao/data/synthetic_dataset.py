@@ -25,7 +25,7 @@ from realciao.registry import DATASET_REGISTRY
 
 
 class Sample(NamedTuple):
-    """What a draw decides."""
+    """All that is random about an item."""
 
     plan: degradations.Plan
     place: Place
@@ -114,7 +114,7 @@ class SyntheticDataset(TrainSet):
         return train_item(sample.place, lq, sample.gt, gt_usm if self.gt_usm else None)
 
     def draw(self, index: SampleIndex) -> "Sample":
-        """All that is random about an item."""
+        """Draws a sample: the photo's crop, the degradation, and the HR pixels."""
         rng = stream(self.seed, index.draw)
         scale = self._scale(rng, index.step)
         crop = plan_crop(self.queries.patch_size(scale), scale)

@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -29,9 +29,9 @@ logger = logging.getLogger("realciao")
 class TaughtDataset(TrainSet):
     """LR patches out, with what a teacher made of them as the target, at any scale up to the teacher's.
 
-    A patch serves every epoch at another scale: the teacher's result, kept at its own scale, is reduced to it. Above that the
-    target is the original, where it was kept (`teach --gt`) and is as large. Patches are not turned, as what the teacher makes
-    of a turned patch is not its result turned.
+    A patch is used at another scale in every epoch: the teacher's result, stored at its own scale, is reduced to it. Above the
+    teacher's scale the target is the original, where it was kept (`teach --gt`) and is large enough. Patches are not turned:
+    the teacher's result for a turned patch is not its turned result.
 
     Args:
         dataroot: a folder that `prepare_data.py teach` made, or a list of folders, of one teacher.
@@ -42,7 +42,7 @@ class TaughtDataset(TrainSet):
         num_pairs: take the first so many of each folder; null takes all.
         scale_range: smallest and largest scale, at least 1.
         seed: of every random choice.
-        gt_usm: no sharpened target is kept.
+        gt_usm: must be False, as no sharpened target is stored.
 
     Raises:
         OptionError: a wrong key, or a scale that the pairs cannot serve.
@@ -135,7 +135,7 @@ class TaughtDataset(TrainSet):
                 continue
             try:
                 pair = read_pair(self.paths[place])
-            except UserError as error:
+            except ImageError as error:
                 self._broken[place] = True
                 logger.warning("skipped a damaged pair: %s", error)
                 continue
@@ -144,7 +144,9 @@ class TaughtDataset(TrainSet):
                 return pair, shared
             if shared is None and self.scale_range[0] <= most:
                 return pair, self._scale(rng, most)
-        raise UserError("no taught pair is left that can be read and serves the scale; the files were named before")
+        raise UserError(
+            "no taught pair is left that can be read and serves the scale; lower scale_range or make more pairs"
+        )
 
     def _most(self, pair: TaughtPair) -> float:
         """The largest scale that a pair has all targets for."""
@@ -161,11 +163,11 @@ class TaughtDataset(TrainSet):
 
 @DATASET_REGISTRY.register()
 class TaughtValSet(ValSet):
-    """Taught pairs as a validation set: whole patches, each at every scale, to be compared with the teacher's result.
+    """Taught pairs as a validation set: each whole patch at every scale, compared with the teacher's result or the original.
 
     Args:
         dataroot: a folder that `prepare_data.py teach` made, best of photos that training never sees.
-        scales: at least 1 each, and at most what the targets have.
+        scales: each at least 1, and at most what all pairs have targets for.
         target: `teacher`, or `gt` for the originals.
         num_pairs: take the first so many; null takes all.
         seed: unused, nothing here is random.
@@ -175,14 +177,12 @@ class TaughtValSet(ValSet):
         self,
         dataroot: str,
         scales: Annotated[list[Scale], Meta(min_length=1)],
-        target: str = "teacher",
+        target: Literal["teacher", "gt"] = "teacher",
         num_pairs: Positive | None = None,
         *,
         seed: int = 0,
     ) -> None:
         self.index, self.paths = open_folders([Path(dataroot).expanduser()], num_pairs)
-        if target not in ("teacher", "gt"):
-            raise OptionError("target", f"expected teacher or gt, got '{target}'")
         if target == "gt" and not self.index.gt:
             raise OptionError("target", "the pairs hold no originals: make them with --gt")
         most = self.index.teacher_scale if target == "teacher" else self.index.scale_range[0]
@@ -197,10 +197,7 @@ class TaughtValSet(ValSet):
     def __getitem__(self, index: int) -> EvalItem:
         number, scale_index = divmod(index, len(self.scales))
         path, scale = self.paths[number], self.scales[scale_index]
-        try:
-            pair = read_pair(path)
-        except UserError as error:
-            raise ImageError(path, str(error).removeprefix(f"{path}: ")) from error
+        pair = read_pair(path)
         n = self.index.lq_size
         size = scaled_size((n, n), scale)
         teacher, gt = targets(pair, self.index.teacher_scale, (0, 0), n, size)
@@ -210,7 +207,7 @@ class TaughtValSet(ValSet):
 
 
 def open_folders(folders: list[Path], num_pairs: int | None) -> tuple[TaughtIndex, list[Path]]:
-    """How the pairs of some folders are made, as far as they agree, and their files."""
+    """The common index of some folders of pairs, and their files. UserError where the folders do not fit together."""
     if not folders:
         raise OptionError("dataroot", "no folder of taught pairs is given: the list is empty")
     indices = [read_index(folder) for folder in folders]
@@ -223,14 +220,14 @@ def open_folders(folders: list[Path], num_pairs: int | None) -> tuple[TaughtInde
     reach = (min(low for low, _ in ranges), max(high for _, high in ranges))
     paths = [path for folder in folders for path in list_pairs(folder)[:num_pairs]]
     if not paths:
-        raise UserError(f"{folders[0]}: holds no pair yet; go on with the command that began it")
+        raise UserError(f"{folders[0]}: holds no pair yet; run the same `prepare_data.py teach` command again")
     return msgspec.structs.replace(first, scale_range=reach), paths
 
 
 def targets(
     pair: TaughtPair, teacher_scale: int, corner: tuple[int, int], n: int, size: tuple[int, int]
 ) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w 3"] | None]:
-    """What is to be learnt of a part of a patch: the teacher's result, and the original where it is kept and as large.
+    """The targets of a part of a patch: the teacher's result, and the original where it is kept and large enough.
 
     Above the teacher's own scale the first is the second.
 

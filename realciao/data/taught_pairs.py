@@ -1,9 +1,9 @@
-"""Files of taught pairs: LR patches, what a teacher makes of each, and how they came about.
+"""Files of taught pairs: LR patches, a teacher's result for each, and how they were made.
 
-A folder holds `taught.json`, which says how it was made, and a safetensors file a draw, `PART/DRAW.safetensors`:
+A folder holds `taught.json`, which says how it was made, and one safetensors file per draw, `PART/DRAW.safetensors`:
 `lq` (h w 3), `taught` (sh sw 3) and, where the originals are kept, `gt` (the HR pixels under the patch), as uint8, or float32
 where 8 bits would not hold the values; where features are kept, `kept` (c h w) in float16. Its header holds the plan of the
-degradation, where patch and HR pixels lie, and a checksum.
+degradation, the places of the patch and of the HR pixels, and a checksum.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from jaxtyping import Float, Shaped
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.image import ImageError
 
 INDEX = "taught.json"
 FORMAT = 1
@@ -34,7 +35,7 @@ class TaughtIndex(msgspec.Struct, frozen=True, kw_only=True):
     """Its name, SHA-256 and licence."""
     teacher_scale: int
     dtype: str
-    """In which it was run."""
+    """Of the teacher's computation."""
     pipeline: str | dict[str, Any]
     photos: int
     photos_sha256: str
@@ -46,7 +47,7 @@ class TaughtIndex(msgspec.Struct, frozen=True, kw_only=True):
     gt: bool
     """Whether the originals are kept."""
     kept: str | None = None
-    """Where the teacher's map that is kept was taken: "trunk"; None for none."""
+    """Which map of the teacher's is kept: "trunk"; None for none."""
 
 
 class Corner(NamedTuple):
@@ -122,15 +123,15 @@ def read_pair(path: Path) -> TaughtPair:
     """Reads a file.
 
     Raises:
-        UserError: it is missing, damaged, or not such a file.
+        ImageError: it is missing, damaged, or not such a file.
     """
+    again = "remove it, and make it again with the same `prepare_data.py teach` command"
     try:
         with safetensors.safe_open(path, framework="np") as file:
             header = json.loads((file.metadata() or {})["pair"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if _checksum(tensors) != header["sha256"]:
-            raise UserError(f"{path}: its content has changed; remove it and make it again with the command of before")
-        return TaughtPair(
+        checksum = header["sha256"]
+        pair = TaughtPair(
             _from_stored(tensors["lq"]),
             _from_stored(tensors["taught"]),
             _from_stored(tensors["gt"]) if "gt" in tensors else None,
@@ -140,13 +141,14 @@ def read_pair(path: Path) -> TaughtPair:
             header["plan"],
         )
     except (safetensors.SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: cannot be read; remove it and make it again with the command of before") from error
+        raise ImageError(path, f"cannot be read; {again}") from error
+    if _checksum(tensors) != checksum:
+        raise ImageError(path, f"its content has changed; {again}")
+    return pair
 
 
 def _to_stored(image: Float[np.ndarray, "h w 3"]) -> Shaped[np.ndarray, "h w 3"]:
-    """As uint8 where that holds the very values, which most degradations end with."""
+    """As uint8 where that holds exactly these values, as it does after most degradations."""
     image = np.ascontiguousarray(image, np.float32)  # safetensors writes memory as it lies
     small = np.rint(image * 255).astype(np.uint8)
     same = np.array_equal(_from_stored(small), image) and image.min(initial=0) >= 0 and image.max(initial=0) <= 1

@@ -1,8 +1,8 @@
-"""Makes taught pairs: photos degraded to LR patches, and what a teacher makes of these, once and for all trainings."""
+"""Makes taught pairs: LR patches of degraded photos, with a teacher's result for each, for any number of trainings."""
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,29 +27,29 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Lessons:
-    """What is asked for."""
+    """A request for pairs."""
 
-    photos: str | Sequence[str]
+    photos: str | list[str]
     """See `find_photos`."""
     pipeline: str | dict[str, Any]
     count: int
-    lq_size: int = 48
-    scale_range: tuple[float, float] = (1.0, 4.0)
+    lq_size: int
+    scale_range: tuple[float, float]
     """Of the degradations: how much larger the photo's crop is than the patch."""
     seed: int = 0
     gt: bool = False
     """Whether the originals are kept."""
     features: bool = False
-    """Whether the teacher's trunk is kept, too."""
+    """Whether the map of the teacher's trunk is kept, too."""
 
 
-def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) -> TaughtIndex:
-    """Makes the folder ready, or finds that it was made by the same request; another number of pairs is no other request.
+def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) -> None:
+    """Writes the folder's index, or checks that the one there is of the same request; only `count` may differ.
 
     Raises:
-        UserError: it holds something else.
+        UserError: it holds pairs of another request, or other files.
     """
-    paths = find_photos(list(lessons.photos) if not isinstance(lessons.photos, str) else lessons.photos)
+    paths = find_photos(lessons.photos)
     names = "\n".join(f"{path.name} {path.stat().st_size}" for path in paths)
     index = TaughtIndex(
         teacher=teacher.notes(),
@@ -71,7 +71,6 @@ def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) ->
             raise UserError(f"{folder}: holds pairs made with another {' and '.join(other)}; give another folder")
     else:
         write_index(folder, index)
-    return index
 
 
 def teach(
@@ -87,7 +86,7 @@ def teach(
         progress: called with the pairs made and those to be made, which leave out what is there already.
     """
     dataset = SyntheticDataset(
-        list(lessons.photos) if not isinstance(lessons.photos, str) else lessons.photos,
+        lessons.photos,
         lessons.pipeline,
         lq_size=lessons.lq_size,
         sample_q=1,
@@ -119,14 +118,16 @@ def check_room(folder: Path, count: int, lessons: Lessons, teacher: RunningTeach
 
 
 def bytes_per_pair(lessons: Lessons, scale: int, channels: int = 64) -> int:
-    """About what a file takes."""
-    pixels = lessons.lq_size**2
-    gt = (sum(lessons.scale_range) / 2) ** 2 * 3 if lessons.gt else 0
-    return int(pixels * (3 + 3 * scale**2 + gt + 2 * channels * lessons.features)) + 4096
+    """About the size of a file, for a trunk's map of so many channels."""
+    pixels = lessons.lq_size**2 * (3 + 3 * scale**2 + 2 * channels * lessons.features)
+    low, high = lessons.scale_range
+    mean_square = (low * low + low * high + high * high) / 3  # of scales that are drawn uniformly
+    gt = 3 * (lessons.lq_size + 4) ** 2 * mean_square if lessons.gt else 0
+    return int(pixels + gt) + 4096
 
 
 def _degrade(dataset: SyntheticDataset, draw: int) -> TaughtPair:
-    """A pair that has not been taught."""
+    """A pair before the teacher has seen it; its LR patch stands in for the result."""
     sample = dataset.draw(SampleIndex(draw, step=0))
     lq, _ = degradations.pair(sample.plan, sample.gt)
     top, left, n = sample.place[:3]

@@ -1,6 +1,5 @@
-"""A stage's teacher, live: what it makes of each batch, as a target at the batch's own coordinates."""
+"""A stage's live teacher: its result for each batch, as a target at the batch's own coordinates."""
 
-import logging
 from typing import Any, cast
 
 import torch
@@ -13,9 +12,7 @@ from realciao.devices import choose_dtype
 from realciao.errors import OptionError, UserError
 from realciao.options import TeacherOptions
 from realciao.weights.teachers import Teacher, read_teacher
-from realciao.weights.teaching import RunningTeacher
-
-logger = logging.getLogger("realciao")
+from realciao.weights.teaching import NoFeaturesError, RunningTeacher
 
 
 def find_teacher(options: TeacherOptions, where: str) -> Teacher:
@@ -33,17 +30,22 @@ class LiveTeacher:
         teacher: the network.
         options: of the stage.
         device: of the training.
-        shares_trunk: the student starts from this very trunk, which then runs once for both.
+        shares_trunk: the student has the same frozen trunk, which then runs once for both, if one pass can give its map and the
+            teacher's result.
     """
 
     def __init__(
         self, teacher: Teacher, options: TeacherOptions, device: torch.device, shares_trunk: bool = False
     ) -> None:
-        self.running = RunningTeacher(teacher, device, choose_dtype(options.dtype, device), shares_trunk)
+        dtype = choose_dtype(options.dtype, device)
+        try:
+            self.running = RunningTeacher(teacher, device, dtype, shares_trunk)
+        except NoFeaturesError:
+            self.running = RunningTeacher(teacher, device, dtype)
         self.scale = teacher.scale
 
     def add_to(self, batch: TrainBatch) -> TrainBatch:
-        """The batch with the target `teacher`, and with what the trunk has made if the student starts there."""
+        """The batch with the target `teacher`, and with the trunk's map where the student starts from it."""
         lesson = self.running(batch["lq"])
         more = {"teacher": reduced(lesson.taught, batch, self.scale)}
         if lesson.kept is not None:
@@ -53,9 +55,9 @@ class LiveTeacher:
 
 @torch.no_grad()
 def reduced(taught: Float[Tensor, "b 3 sh sw"], batch: TrainBatch, scale: int) -> Float[Tensor, "b 3 hq wq"]:
-    """What a teacher makes of the patches, reduced to the pixels of a batch; above its scale, those of the original."""
+    """The teacher's result for the patches, reduced to the pixels of a batch; above its scale, the original's pixels."""
     target = sample(taught, batch["coord"], batch["cell"], scale).clamp(0, 1)
     pixels = torch.tensor(batch["lq"].shape[2:], device=taught.device)
-    # half a pixel of the patch is what rounding a size may have added
+    # rounding a size may have added half a pixel
     above = (2 / batch["cell"] > pixels * scale + 0.5).any(dim=1)
     return torch.where(above[:, None, None, None], batch["gt"], target)

@@ -1,1 +1,1 @@
-"""Weights: by name or by file, to tensors and networks. The files that ship lie in this folder too."""
+"""Weights by name or by file, read as tensors and networks. The weights that ship lie in this folder too."""

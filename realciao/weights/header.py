@@ -1,4 +1,4 @@
-"""What a weights file of ours says of itself; to read that, torch is not needed."""
+"""Reads the header of a weights file of ours, without importing torch."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Files of ncnn, the inference library: the weights of convolution networks, read without the library.
+"""Reads weights of convolutional networks from files of ncnn, the inference library, without that library.
 
-A `.param` file is text: a magic number, counts, then a layer a line (type, name, inputs, outputs, `key=value`s); a `.bin` file
-holds the layers' numbers one behind the other, in the order of those lines.
+A `.param` file is text: a magic number, counts, then one layer per line (type, name, inputs, outputs, `key=value`s). A `.bin`
+file holds the numbers of all layers in the order of those lines.
 """
 
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def _read_layer(param: Path, line: str, reader: "_Reader") -> Iterator[Layer]:
         elif kind == "PReLU":
             yield Layer(kind, reader.plain(int(keys["0"])))
         elif kind not in WITHOUT_NUMBERS:
-            raise UserError(f"{param}: a layer of type {kind}; Convolution and PReLU are read")
+            raise UserError(f"{param}: a layer of type {kind}, which is not supported; Convolution and PReLU are")
     except (IndexError, KeyError, ValueError, RuntimeError) as error:
         if isinstance(error, UserError):
             raise

@@ -1,4 +1,4 @@
-"""Networks of which a part comes from a teacher: by a name or path in their spec, which is looked up here."""
+"""Networks whose encoder is a teacher's, which their spec gives by name or path."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from realciao.archs import build_network as build_empty
 from realciao.errors import OptionError, UserError
 from realciao.registry import ARCH_REGISTRY, find
-from realciao.weights.teachers import TEACHERS, Teacher, read_teacher
+from realciao.weights.catalogue import TEACHERS, Spec
+from realciao.weights.teachers import Teacher, read_teacher
 
-Spec = dict[str, Any]
 TEACHER = "teacher"
-"""Stands, as an encoder's `weights`, for the teacher that the option file names."""
+"""As an encoder's `weights`, it stands for the teacher that the option file names."""
 
 
 def build_network(spec: Spec, teacher: str | None = None) -> nn.Module:
@@ -39,7 +39,7 @@ def build_network(spec: Spec, teacher: str | None = None) -> nn.Module:
 def build_with(spec: Spec, teacher: Teacher) -> nn.Module:
     """The network of a spec whose encoder has this teacher's weights.
 
-    A teacher that is known by name stays one in the network's own spec; of another, the spec keeps what it is made of.
+    The network's own spec holds the teacher's name and its network, so that a student can be built again without its file.
     """
     as_it_is = {"rgb_mean": [0.0, 0.0, 0.0], "rgb_std": [1.0, 1.0, 1.0]}
     for key, value in as_it_is.items():
@@ -76,9 +76,9 @@ def teacher_network(teacher: Teacher) -> nn.Module:
 
 
 def borrowed(net: Any) -> dict[str, Tensor]:
-    """The tensors that need not be in the network's file: those that a teacher known by name has, unchanged.
+    """The tensors, by the network's names, that its weights file can leave out: those unchanged from a teacher with a name.
 
-    By the network's names. Empty where the trunk has been trained.
+    Empty where the trunk has been trained.
     """
     name = net.spec.get("encoder", {}).get("weights")
     if name not in TEACHERS:
@@ -91,18 +91,18 @@ def borrowed(net: Any) -> dict[str, Tensor]:
 
 
 def _wanted(spec: Any, teacher: str | None) -> str | None:
-    """The teacher that a spec's encoder names."""
+    """The teacher to look up for a spec's encoder, by name or path; None for none."""
     encoder = spec.get("encoder") if isinstance(spec, Mapping) else None
     weights = encoder.get("weights") if isinstance(encoder, Mapping) else None
     if not isinstance(encoder, Mapping) or not isinstance(weights, str | Path) or not _takes_weights(encoder):
         return None
-    if encoder.get("network") and weights not in TEACHERS:  # as the file of a student says it, which holds the trunk
+    if encoder.get("network") and weights not in TEACHERS:  # from the weights file of a student, which holds the trunk
         return None
     if weights != TEACHER:
         return str(weights)
     if teacher is None:
         raise OptionError(
-            "network_g.encoder.weights", "stands for the teacher, and the options name none: teacher.model"
+            "network_g.encoder.weights", "stands for the teacher, and the options name none; give teacher.model"
         )
     return teacher
 

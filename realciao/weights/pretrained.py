@@ -52,7 +52,7 @@ def load_encoder(net: nn.Module, state_dict: Mapping[str, Tensor], img_range: fl
 
     Args:
         net: as build_network makes it.
-        state_dict: as `checkpoint.read_state_dict` reads it.
+        state_dict: as `state.read_state_dict` reads it.
         img_range: by what the trained network multiplied its input. Where all activations are of the ReLU kind, the biases
             are divided by it, and the features are exactly `img_range` times smaller than they were; elsewhere (RCAN's
             sigmoids) the first convolution is multiplied, and they are as large as they were.

@@ -10,9 +10,9 @@ from realciao.weights.teachers import Teacher
 
 
 def write_pth(teacher: Teacher, path: str | Path) -> None:
-    """Writes a teacher as a .pth of plain tensors, {"params_ema": state dict}, under the names of its network in BasicSR.
+    """Writes a teacher as a .pth of plain tensors, {"params_ema": state dict}.
 
-    Those of architectures that spandrel knows have the names that their authors gave them.
+    RRDBNet and SRVGGNetCompact have BasicSR's names of tensors, other architectures those that their authors gave.
 
     Args:
         teacher: from `read_teacher`.

@@ -1,4 +1,4 @@
-"""Weights by name, those that come with the package and those of teachers, and the files that they are in."""
+"""Finds the files of weights: by name, those that come with the package and those of teachers, or by path."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,12 +8,25 @@ from realciao.weights.catalogue import TEACHERS
 from realciao.weights.header import read_header
 
 
+class NoWeightsError(UserError):
+    """No such weights.
+
+    Args:
+        problem: what was looked for.
+        advice: where weights come from.
+    """
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem}; {advice}")
+        self.problem = problem
+
+
 class Shipped(NamedTuple):
-    """What is to be said of weights that come with the package."""
+    """Facts about weights that come with the package."""
 
     parameters: int
     macs_per_pixel: float
-    """Multiply-accumulates of convolutions and matrix products an LR pixel at x4, in millions."""
+    """Multiply-accumulates of convolutions and matrix products per LR pixel at x4, in millions."""
     use: str
     licence: str = "Apache-2.0"
 
@@ -23,11 +36,11 @@ SHIPPED: dict[str, Shipped] = {
     "classical": Shipped(537_987, 1.23, "clean photos, taken as they are"),
 }
 SHIPPED_WEIGHTS = tuple(SHIPPED)
-"""The first removes what wears photos, the second takes them as they are."""
+"""The first is the default; a dial goes from it to the second."""
 
 
 def shipped_for(denoise: float | None) -> tuple[str, ...]:
-    """Those that are meant where none are named: the first, or all for a dial between them."""
+    """The weights to use where none are named: the first, or both for a dial between them."""
     return SHIPPED_WEIGHTS[:1] if denoise is None else SHIPPED_WEIGHTS
 
 
@@ -35,7 +48,7 @@ def find_weights(weights: str | Path) -> Path:
     """The file of the weights "real" or "classical", of a teacher known by name, or the path given.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none; NoWeightsError where it is no teacher's.
     """
     name = str(weights)
     if name in TEACHERS:
@@ -47,22 +60,20 @@ def find_weights(weights: str | Path) -> Path:
     path = Path(__file__).parent / f"{weights}.safetensors" if shipped else Path(weights)
     if path.is_file():
         return path
-    names = " and ".join(f"'{name}'" for name in SHIPPED_WEIGHTS)
+    train = (
+        "to make some, train with `python realciao/train.py -opt options/quickstart.yml` and give the .safetensors file that "
+        "its last lines name"
+    )
+    if shipped:
+        raise NoWeightsError(f"weights '{weights}' do not come with this version", train)
     near = did_you_mean(name, [*SHIPPED_WEIGHTS, *TEACHERS]) if path.name == name and not path.suffix else ""
-    problem = (
-        f"weights '{weights}' do not come with this version"
-        if shipped
-        else f"{path}: no such weights file{near}; those that come with it are called {names}, and "
-        "`python scripts/infer.py --list_models` names all"
-    )
-    raise UserError(
-        f"{problem}; to make some, train with `python realciao/train.py -opt options/quickstart.yml` "
-        "and give the .safetensors file that its last lines name"
-    )
+    names = " and ".join(f"'{name}'" for name in SHIPPED_WEIGHTS)
+    known = f"those that come with it are called {names}, and `python scripts/infer.py --list_models` names all"
+    raise NoWeightsError(f"{path}: no such weights file{near}", f"{known}; {train}")
 
 
 def needed_files(weights: str | Path) -> list[Path]:
-    """All files that weights are read from: their own, and a teacher's where what it has was left out of that.
+    """All files that weights are read from: their own, and that of a teacher whose tensors were left out of it.
 
     Raises:
         UserError: one of them is missing.
@@ -71,12 +82,7 @@ def needed_files(weights: str | Path) -> list[Path]:
     try:
         spec: Any = read_header(path)["spec"]
         teacher = spec["encoder"].get("weights")
-    except (
-        UserError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ):  # of another origin, or damaged, as whoever loads it will tell
+    except (UserError, KeyError, TypeError, AttributeError):  # a checkpoint, or damaged, which loading it reports
         return [path]
     if teacher not in TEACHERS:
         return [path]

@@ -1,6 +1,6 @@
-"""Checkpoints of the architectures that spandrel tells apart by the names and shapes of their tensors.
+"""Recognises checkpoints with spandrel, by the names and shapes of their tensors.
 
-The files are read by us, tensors alone; spandrel gets those, and never a file.
+state.py reads the file; spandrel is given tensors only.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def recognise_by_spandrel(state_dict: Mapping[str, Tensor]) -> tuple[dict[str, A
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a file can hold it; classes of layers are left to their defaults."""
+    """Whether a header can hold it. Others (classes of layers) are left out, and get their defaults."""
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, bool | int | float | str)

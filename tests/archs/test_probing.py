@@ -104,6 +104,16 @@ def test_least_size_and_multiple_are_kept_to() -> None:
     assert seen == [(32, 40)]
 
 
+@pytest.mark.parametrize("multiple", [1, 2, 4])
+def test_the_least_multiple_that_is_taken_is_found(multiple: int) -> None:
+    def end(x: Tensor) -> Tensor:
+        if x.shape[2] % multiple or x.shape[3] % multiple:
+            raise RuntimeError("cannot fold")
+        return F.interpolate(x, scale_factor=2)
+
+    assert probe(Stand(end), "Stand").multiple == multiple
+
+
 @pytest.mark.parametrize("name", ["conv_up1", "conv_last"])
 def test_a_receiver_gives_what_a_hook_sees_and_runs_no_further_than_it_must(name: str) -> None:
     net: Any = make(RRDB)

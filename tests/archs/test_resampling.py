@@ -33,9 +33,7 @@ def test_it_is_torchs_antialiased_bicubic(factor: float) -> None:
     size = (round(SIZE[0] * factor), round(SIZE[1] * factor))
     image = draw_image()
     expected = F.interpolate(image, size, mode="bicubic", antialias=True, align_corners=False)
-    if (
-        factor > 1
-    ):  # from there on torch's `antialias` still means a = -0.5, and weights inside that make up for the border
+    if factor > 1:  # torch's `antialias` still means a = -0.5 there, and weights inside that make up for the border
         assert (expected - F.interpolate(image, size, mode="bicubic", align_corners=False)).abs().max() > 0.01
     torch.testing.assert_close(resample(image, size), expected, rtol=0, atol=5e-5)
 

@@ -27,7 +27,7 @@ from realciao.run_state import load_state
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 from realciao.training.teacher import LiveTeacher
-from realciao.weights.checkpoint import read_header
+from realciao.weights.header import read_header
 from realciao.weights.teachers import read_teacher
 
 HEAD = {"type": "LIIFDecoder", "hidden": [8]}

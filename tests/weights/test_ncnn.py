@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realciao.errors import UserError
+from realciao.weights.catalogue import TEACHERS
 from realciao.weights.ncnn import Layer, read_ncnn
-from realciao.weights.teachers import TEACHERS, read_teacher
+from realciao.weights.teachers import read_teacher
 
 PARAM, BIN = "net.param", "net.bin"
 CONV = "Convolution conv 1 1 data out 0=2 1=1 5=1 6=4"

@@ -19,9 +19,10 @@ from realciao.coords import make_cell, make_coord
 from realciao.errors import OptionError, UserError
 from realciao.matlab_resize import resize_float
 from realciao.registry import ARCH_REGISTRY, build
-from realciao.weights.checkpoint import read_header
+from realciao.weights.catalogue import TEACHERS
+from realciao.weights.header import read_header
 from realciao.weights.networks import build_network, teacher_network
-from realciao.weights.teachers import TEACHERS, UNKNOWN_LICENCE, read_teacher
+from realciao.weights.teachers import UNKNOWN_LICENCE, read_teacher
 
 NAME = "realesr-animevideov3"
 RRDB = {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3, "num_feat": 8, "num_block": 1, "num_grow_ch": 4}

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 import realciao
 from realciao.errors import OptionError, UserError
+from realciao.options import TeacherOptions
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.training.teacher import LiveTeacher
 from realciao.weights.networks import teacher_network
 from realciao.weights.teachers import read_teacher
+from realciao.weights.teaching import NoFeaturesError, RunningTeacher
 
 spandrel = pytest.importorskip("spandrel", reason="spandrel is not installed")
 
@@ -142,6 +145,20 @@ def test_convolutions_are_cut_and_attention_runs_whole(case: tuple[str, Path, An
     assert (encoder.tail is not None) is (cut and at == "map")
     assert encoder.keeps is (cut or at == "trunk")
     assert isinstance(encoder.trunk, torch.fx.GraphModule) is cut
+
+
+def test_a_live_teacher_shares_its_trunk_where_one_pass_gives_both_and_else_runs_beside_it(
+    case: tuple[str, Path, Any],
+) -> None:
+    kind, path, judge = case
+    teacher, device = read_teacher(path), torch.device("cpu")
+    live = LiveTeacher(teacher, TeacherOptions(model=str(path)), device, shares_trunk=True)
+    lesson = live.running(draw(16, 24))
+    assert (lesson.kept is not None) is (kind == "SPAN")
+    assert lesson.taught.shape == (1, 3, 16 * judge.scale, 24 * judge.scale)
+    if kind != "SPAN":
+        with pytest.raises(NoFeaturesError, match="leave --features out"):
+            RunningTeacher(teacher, device, features=True)
 
 
 def test_a_student_is_rebuilt_from_its_file_alone(case: tuple[str, Path, Any], tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from basicsr_networks import build_basicsr
 from torch import Tensor, nn
 
 from realciao.errors import UserError
-from realciao.registry import ARCH_REGISTRY, find
 from realciao.weights import teachers
-from realciao.weights.teachers import TEACHERS, read_teacher
+from realciao.weights.catalogue import TEACHERS
+from realciao.weights.teachers import read_teacher
 
 NAME = "realesr-animevideov3"
 TINY_RRDB = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_block": 2, "num_grow_ch": 2}
@@ -32,9 +33,7 @@ OLD_NAMES = {
 
 def basicsr(kind: str, **sizes: Any) -> nn.Module:
     torch.manual_seed(0)
-    find(ARCH_REGISTRY, "MSRResNet")  # which loads all of BasicSR
-    net = ARCH_REGISTRY.get(kind)(**sizes).eval()
-    assert type(net).__module__.startswith("basicsr")
+    net = build_basicsr(kind, **sizes).eval()
     with torch.no_grad():  # biases of fresh networks are zero
         for parameter in net.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -141,7 +140,7 @@ def test_a_checkpoint_by_path_is_the_network_it_came_from(
     torch.save({container: state, "iter": 5} if container else state, tmp_path / "net.pth")
     teacher = read_teacher(tmp_path / "net.pth")
     assert teacher.scale == scale
-    assert (teacher.name, teacher.known, teacher.licence) == ("net.pth", False, teachers.UNKNOWN_LICENCE)
+    assert (teacher.name, teacher.licence) == ("net.pth", teachers.UNKNOWN_LICENCE)
     lq = torch.rand(1, 3, 8, 10)
     assert torch.equal(teacher.build()(lq), theirs(lq))
 

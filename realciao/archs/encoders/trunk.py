@@ -22,41 +22,42 @@ LAST = {
 
 
 class Encoded(NamedTuple):
-    """What an encoder gives that makes an image itself."""
+    """What an encoder returns that also makes an image."""
 
     feat: Float[Tensor, "b c mh mw"]
-    """`map_scale` cells an LR pixel, along an axis."""
+    """`map_scale` cells per LR pixel, along an axis."""
     base: Float[Tensor, "b 3 bh bw"]
-    """`base_scale` pixels an LR pixel."""
+    """`base_scale` pixels per LR pixel, along an axis."""
 
 
 @ARCH_REGISTRY.register()
 class TrunkEncoder(nn.Module):
     """Part of a network that enlarges by one number, as the encoder of one for every scale.
 
-    With `at: trunk` it ends where the network still works at the size of the LR image: before its upsampler. With `at: map` it
-    ends before the network's last convolution, gives what that receives, and beside it the network's own result as a base for
-    the residual. So a decoder that gives 0 leaves the network itself, resampled.
+    With `at: trunk` it ends before the upsampler, where the network still works at the size of the LR image. With `at: map` it
+    returns the map that the network's last convolution receives, and the network's own result. The residual is read from that
+    result; so with a decoder that gives 0, the whole is the network itself, resampled.
 
-    The cuts are made in the graph of the network's own `forward`, recorded with its modules as black boxes, so they need no
-    knowledge of the network, and what is not run is gone with its parameters. Where no graph can be recorded (attention over
-    windows), the network runs as it is, and the map is caught at the input of the module that receives it.
+    The network is cut in the graph of its own `forward`, recorded with its modules as black boxes. So nothing need be known of
+    it, and parts that are not run are removed with their parameters. Where no graph can be recorded (attention over windows),
+    the network stays whole, and the map is caught at the input of the module that receives it.
 
     Args:
         network: spec of the network, e.g. {"type": "RRDBNet", "num_in_ch": 3, "num_out_ch": 3} as in Real-ESRGAN.
-        last: name of the trunk's last module, e.g. "conv_body": if its output is then added to something, that sum is the map.
-            Or, where no graph can be recorded, of the module that receives the trunk's map. None for the networks in `LAST`,
-            and where `weights` are given: then the last convolution at the LR image's size receives the map.
+        last: name of the trunk's last module, e.g. "conv_body"; if its output is then added to something, that sum is the map.
+            Where no graph can be recorded, it names the module that receives the map. It may be None for the networks in
+            `LAST`, and where `weights` are given: then the map is what the last convolution at the LR image's size receives.
         at: where the network is cut.
-        weights: whose weights the network has, a teacher's name or path. `realciao.build_network` looks them up, `network`
-            included. Such a network takes RGB as it is (`rgb_mean: [0, 0, 0]`); without, what stands before its first module
-            (means, ranges) falls away, as the network around the encoder sees to it.
+        weights: a teacher's name or path: the network is this teacher, with its weights. `realciao.build_network` looks it up
+            and gives `network`. A teacher takes RGB as it is (`rgb_mean: [0, 0, 0]`). Without `weights`, all that the
+            network does before its first module (means, ranges) is removed: the network around the encoder normalises.
 
     Attributes:
-        map_scale: cells of the map an LR pixel.
-        base_scale: pixels of the network's own result an LR pixel, with `at: map`; else None.
+        map_scale: cells of the map per LR pixel, along an axis.
+        base_scale: pixels of the network's own result per LR pixel, with `at: map`; else None.
         keeps: whether `keep` and `resume` can be asked for.
         foreign_names: the network's names of the encoder's parameters, by their names here.
+        cut_away: the network's names of the parameters that the encoder does not have.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class TrunkEncoder(nn.Module):
         return self._cropped(self.trunk(self._padded(lq)), lq)
 
     def keep(self, lq: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k kh kw"]:
-        """The costly part: what can be kept of an image as long as the trunk does not change."""
+        """The costly part. While the trunk does not change, its result can be stored and used again."""
         return self.trunk(self._padded(lq))
 
     def resume(self, kept: Float[Tensor, "b k kh kw"], lq: Float[Tensor, "b 3 h w"]) -> Any:
@@ -129,7 +130,7 @@ class TrunkEncoder(nn.Module):
         return pad_to_multiple(lq, self.multiple)
 
     def _cropped(self, made: Any, lq: Float[Tensor, "b 3 h w"]) -> Any:
-        """Without what padding has added, the network's own included."""
+        """Without the padding, that which the network itself has added included."""
         h, w = lq.shape[2:]
         if isinstance(made, tuple):
             assert self.base_scale is not None
@@ -143,7 +144,7 @@ def _corner(image: Float[Tensor, "b c H W"], h: int, w: int, scale: int) -> Floa
 
 
 def _foreign(key: str) -> str:
-    """trunk.NAME and tail.NAME of parts of a graph, trunk.net.NAME of a network that is whole."""
+    """The network's own name: parts of a graph are called trunk.NAME and tail.NAME, a whole network trunk.net.NAME."""
     name = key.partition(".")[2]
     return name.removeprefix("net.") if key.startswith("trunk.net.") else name
 
@@ -155,7 +156,7 @@ def _run(trunk: nn.Module, found: Probe) -> Tensor:
 
 @torch.no_grad()
 def _count_channels(trunk: nn.Module, name: str) -> int:
-    """Channels of the map, of which an image of odd size shows whether it has the image's size."""
+    """Channels of the map. ValueError where it has not the image's size, tried with one of odd sides."""
     size = (11, 13)
     try:
         shape = trunk.forward(torch.zeros(1, 3, *size)).shape  # called, a graph would print its errors at length

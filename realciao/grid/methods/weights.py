@@ -9,9 +9,10 @@ from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.inference import Upscaler
-from realciao.weights.checkpoint import is_teacher, load_weights, read_header
+from realciao.weights.checkpoint import is_teacher, load_weights
+from realciao.weights.header import read_header
 from realciao.weights.networks import build_network
-from realciao.weights.shipped import find_weights, needed_files
+from realciao.weights.shipped import NoWeightsError, find_weights, needed_files
 
 CODE = (
     *("archs", "weights", "alpha.py", "back_projection.py", "coords.py", "image.py", "inference.py", "pixels.py"),
@@ -58,8 +59,10 @@ class Weights(Method):
             return "no weights"
         try:
             needed_files(self.path)
+        except NoWeightsError as error:
+            return f"no weights: {error.problem}"
         except UserError as error:
-            return f"no weights: {str(error).partition(';')[0]}"  # without advice on training
+            return f"no weights: {error}"
         return ""
 
     def identity(self, item: Item) -> str:
