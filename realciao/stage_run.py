@@ -125,7 +125,8 @@ class StageRun:
                 load_tensors(self.net_g, weights.tensors)
             except UserError as error:
                 raise UserError(f"{weights.path}: {error}") from error
-        taught_by = self.teacher.notes() if self.teacher else weights.teacher if weights else None
+        learns = self.teacher is not None and "teacher" in self.objective.targets
+        taught_by = self.teacher.notes() if self.teacher and learns else weights.teacher if weights else None
         if taught_by:  # what the files of weights will say
             self.net_g.teacher = taught_by
         self.accelerator = accelerator

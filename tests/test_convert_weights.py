@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from exit_status import exit_status
+from tiny_teacher import save_teacher
 
 import realciao
 import realciao.weights.checkpoint
@@ -170,6 +171,22 @@ def test_an_encoder_that_does_not_fit_is_one_line_and_status_2(
     assert says in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_a_blend_of_two_students_names_both_teachers_and_their_licences(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        teacher = save_teacher(tmp_path / f"teacher_{seed}.pth", seed)
+        encoder = {"type": "TrunkEncoder", "weights": teacher}
+        net = realciao.build_network(
+            {"type": "CiaoSR", "encoder": encoder, "decoder": {"type": "LIIFDecoder", "hidden": [4]}}
+        )
+        realciao.save_weights(net, tmp_path / f"student_{seed}.safetensors")
+    out = tmp_path / "out.safetensors"
+    students = [str(tmp_path / f"student_{seed}.safetensors") for seed in (1, 2)]
+    assert exit_status(main, students[0], str(out), "--blend", students[1], "0.5") == 0
+    told = read_header(out)["teacher"]
+    assert told["name"] == "teacher_1.pth and teacher_2.pth"
+    assert told["licence"] == "unknown: check before sharing"
 
 
 def test_two_weights_of_one_network_are_blended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     net, notes = _with_encoder(args) if args.network else _whole(args)
     if args.blend:
         other, share = args.blend
+        notes.pop("teacher", None)  # the blended network tells of both
         net, notes = _blended(net, other, share), {**notes, "blended_with": f"{Path(other).name} {share}"}
     save_weights(net, args.output, **{"converted_from": Path(args.input).name, **notes})
     print(f"{args.output}: {sum(p.numel() for p in net.parameters()):,} parameters")

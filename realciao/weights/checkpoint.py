@@ -82,7 +82,7 @@ def _has_header(path: Path) -> bool:
         return True
 
 
-def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
+def blend_weights(one: Any, other: Any, share: float) -> Any:
     """Sets the first network's weights between both: share 0 keeps its own, 1 takes the other's (network interpolation).
 
     Raises:
@@ -98,6 +98,9 @@ def blend_weights(one: nn.Module, other: nn.Module, share: float) -> nn.Module:
         for name, tensor in one.state_dict().items()
     }
     one.load_state_dict(mixed)
+    told = [net.teacher for net in (one, other) if hasattr(net, "teacher")]
+    if len(told) == 2 and told[0] != told[1]:  # the file of the blend names both, with both licences
+        one.teacher = {key: " and ".join(dict.fromkeys(str(each[key]) for each in told)) for key in told[0]}
     return one
 
 
