@@ -16,7 +16,7 @@ from realciao.crops import busiest
 from realciao.data import builtin_photo
 from realciao.errors import OptionError, UserError
 from realciao.files import atomic_write
-from realciao.image import from_float, read_rgb, write_image
+from realciao.images.reading import from_float, read_rgb, write_image
 from realciao.inference import Upscaler
 from realciao.markdown import number, table
 from realciao.metrics import build_metric

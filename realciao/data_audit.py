@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from realciao.data import TrainSet, ValSet
-from realciao.image import ImageError, read_size
+from realciao.images.reading import ImageError, read_size
 from realciao.preparing.audit import PROBLEMS, Facts, inspect
 from realciao.preparing.check import compare_all
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from degradations import describe, target, trace
 from realciao.crops import busiest
-from realciao.image import from_float, to_float, upscale_bicubic
+from realciao.images.reading import from_float, to_float, upscale_bicubic
 
 MIN_CROP_PX, MIN_CROP_LR_PX = 192, 32
 """The part that is shown is at least so many HR pixels and so many LR pixels wide, where the image has them."""

@@ -11,7 +11,7 @@ from string import Template
 from PIL import Image
 
 from realciao.degradation_gallery import Exhibit, Panel, Pixels
-from realciao.image import size_text
+from realciao.images.reading import size_text
 
 MAX_EMBEDDED_PX = 384
 """Longer side of a step's picture in the page; larger ones are made smaller."""

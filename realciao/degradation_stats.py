@@ -11,7 +11,7 @@ from degradations import Pipeline, build_pipeline, target
 from degradations.measure import Measured, effective_blur_px, measure_steps
 from realciao.degradation_gallery import psnr_db
 from realciao.degradation_plans import drawn_plans
-from realciao.image import from_float, to_float
+from realciao.images.reading import from_float, to_float
 
 CROP_PX = 256
 """Edge of the middle part of each image that is degraded; smaller images are taken whole."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from realciao.archs.cells import area_weights, neighbours
 from realciao.coords import make_axis, make_cell, scaled_size
 from realciao.errors import UserError
-from realciao.image import to_array, to_tensor
+from realciao.images.reading import to_array, to_tensor
 from realciao.tiling import split_axis
 
 UNBOUNDED_HALO_PX = 32

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from realciao.errors import UserError
-from realciao.image import ImageError, read_rgb, size_text
-from realciao.image_paths import list_images
+from realciao.images.paths import list_images
+from realciao.images.reading import ImageError, read_rgb, size_text
 from realciao.metrics import build_metric, find_metric
 from realciao.metrics.metric import Metric, MetricUnavailable
 

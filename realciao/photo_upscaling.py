@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from realciao.image import read_photo
+from realciao.images.pixels import AnyImage
+from realciao.images.reading import read_photo
+from realciao.images.writing import Subsampling, check_writable, write_photo
 from realciao.inference import Upscaler
-from realciao.photo_writer import Subsampling, check_writable, write_photo
-from realciao.pixels import AnyImage
 from realciao.sizes import Roi, Size, SizeRequest
 from realciao.tile_bands import Progress
 

@@ -13,7 +13,7 @@ from realciao.coords import make_axis, make_cell
 from realciao.data import ValSet
 from realciao.engine import is_lost_process
 from realciao.errors import OptionError, UserError
-from realciao.image import to_tensor
+from realciao.images.reading import to_tensor
 from realciao.stage_run import StageRun, Weights
 
 VALIDATED = 4

@@ -8,7 +8,7 @@ from torch import nn
 
 from realciao.batch import EvalItem
 from realciao.evaluation import score
-from realciao.image import to_array, to_tensor, upscale_bicubic
+from realciao.images.reading import to_array, to_tensor, upscale_bicubic
 from realciao.metrics.metric import Metric
 
 Scores = dict[str, float]

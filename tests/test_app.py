@@ -31,7 +31,7 @@ from realciao.app.views import View, show_part
 from realciao.app.work import Report, run
 from realciao.commands import degrade, infer
 from realciao.errors import UserError
-from realciao.image import read_image, write_image
+from realciao.images.reading import read_image, write_image
 
 LIMITS = Limits(input_mp=0.05, output_mp=0.2)
 

@@ -17,7 +17,7 @@ from realciao.commands.degrade import main
 from realciao.data import builtin_photo
 from realciao.degradation_advice import compare
 from realciao.degradation_match import Look, look_at_photo, look_at_result
-from realciao.image import ImageError, read_luma_table, read_rgb
+from realciao.images.reading import ImageError, read_luma_table, read_rgb
 
 _run = partial(exit_status, main)
 

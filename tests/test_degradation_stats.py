@@ -14,7 +14,7 @@ import degradations
 from realciao.commands.degrade import main
 from realciao.data import builtin_photo
 from realciao.degradation_stats import Row, measure_image, middle, summarise
-from realciao.image import read_rgb, upscale_bicubic
+from realciao.images.reading import read_rgb, upscale_bicubic
 
 RECIPE = """
 steps:

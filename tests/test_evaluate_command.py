@@ -11,7 +11,7 @@ from exit_status import exit_status
 
 from realciao.commands import progress_line
 from realciao.commands.evaluate import main
-from realciao.image import write_image
+from realciao.images.reading import write_image
 
 
 @pytest.fixture

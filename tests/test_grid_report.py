@@ -20,7 +20,7 @@ from realciao.grid.options import load_grid_options
 from realciao.grid.report import write_grid_report
 from realciao.grid.results import Results
 from realciao.grid.runner import Runner
-from realciao.image import from_float, read_rgb, write_image
+from realciao.images.reading import from_float, read_rgb, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = sorted((ROOT / "options" / "paper").glob("*.yml"))

@@ -16,7 +16,7 @@ from realciao.grid.methods.bicubic import Bicubic
 from realciao.grid.report import to_csv, to_json, to_markdown
 from realciao.grid.results import Results
 from realciao.grid.runner import Runner
-from realciao.matlab_resize import resize_levels
+from realciao.images.matlab_resize import resize_levels
 
 SET5 = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "test" / "Set5"
 

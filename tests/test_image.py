@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-import realciao.image
-from realciao.image import (
+import realciao.images.reading
+from realciao.images.reading import (
     AnyImage,
     ImageError,
     from_float,
@@ -224,7 +224,7 @@ def test_a_photo_of_two_hundred_megapixels_is_not_taken_for_a_bomb(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit, far below this image
     assert read_image(tmp_path / "a.png").shape == (19, 31, 3)
     assert Image.MAX_IMAGE_PIXELS == 10
-    assert realciao.image.MAX_PIXELS >= 200_000_000
+    assert realciao.images.reading.MAX_PIXELS >= 200_000_000
 
 
 @pytest.mark.parametrize("name", ["a.png", "deep.png", "a.jpg", "a.webp", "a.tif", "a.bmp"])
@@ -355,7 +355,7 @@ def test_read_size_refuses_what_read_image_refuses_in_the_same_words(
     write_image(tmp_path / "large.png", _random("uint8", 3))
     (tmp_path / "text.png").write_text("not an image")
     Image.new("RGB", (4, 4)).save(tmp_path / "gif.png", format="GIF")
-    monkeypatch.setattr(realciao.image, "MAX_PIXELS", 10)
+    monkeypatch.setattr(realciao.images.reading, "MAX_PIXELS", 10)
     for name in ("large.png", "text.png", "gif.png", "gone.png"):
         said = []
         for read in (read_size, read_image):

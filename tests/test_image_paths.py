@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from realciao.errors import UserError
-from realciao.image_paths import IMAGE_SUFFIXES, list_images
+from realciao.images.paths import IMAGE_SUFFIXES, list_images
 
 
 def _touch(folder: Path, *names: str) -> None:

@@ -15,8 +15,8 @@ from PIL import Image
 import realciao
 from realciao import photo_upscaling
 from realciao.commands import infer, infer_journal, infer_run, progress_line
-from realciao.image import read_image, write_image
-from realciao.photo_writer import Bands
+from realciao.images.reading import read_image, write_image
+from realciao.images.writing import Bands
 
 
 @pytest.fixture(scope="module")

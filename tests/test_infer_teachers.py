@@ -15,7 +15,7 @@ from tiny_weights import save_tiny
 
 import realciao
 from realciao.commands import infer
-from realciao.image import read_image, write_image
+from realciao.images.reading import read_image, write_image
 from realciao.measuring.macs import MacCounter
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.weights.catalogue import TEACHERS

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import realciao
 from realciao import tile_bands, tile_memory
 from realciao.errors import UserError
-from realciao.image import AnyImage, to_float
+from realciao.images.reading import AnyImage, to_float
 from realciao.inference import SizeError, Upscaler, choose_device, output_size
 from realciao.weights.shipped import find_weights
 

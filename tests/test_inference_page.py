@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import realciao
-from realciao import image, inference, photo_writer, sizes
+from realciao import inference, sizes
 from realciao.commands import infer
+from realciao.images import reading as image
+from realciao.images import writing as photo_writer
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from realciao.matlab_resize import resize_float, resize_levels
+from realciao.images.matlab_resize import resize_float, resize_levels
 
 SET5 = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "test" / "Set5"
 needs_set5 = pytest.mark.skipif(not SET5.is_dir(), reason=f"Set5 is not in {SET5}")

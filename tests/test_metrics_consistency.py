@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from realciao.errors import UserError
 from realciao.evaluation import evaluate, score
-from realciao.matlab_resize import resize_levels
+from realciao.images.matlab_resize import resize_levels
 from realciao.metrics import build_metric
 
 
@@ -40,7 +40,7 @@ def test_without_the_other_image_there_is_no_score(tmp_path):
     with pytest.raises(UserError, match="lr_consistency needs the lq image"):
         build_metric("lr_consistency")(image)
     assert score(image, image, [build_metric("lr_consistency")]) == {}
-    from realciao.image import write_image
+    from realciao.images.reading import write_image
 
     write_image(tmp_path / "a.png", image)
     with pytest.raises(UserError, match="lr_consistency need the upscaling itself"):

@@ -13,7 +13,7 @@ import skimage
 import torch
 
 from realciao.errors import UserError
-from realciao.image import read_rgb
+from realciao.images.reading import read_rgb
 from realciao.metrics import build_metric
 from realciao.metrics.iqa_params import brisque_vectors, niqe_gaussian, read_libsvm
 from realciao.metrics.metric import Metric, MetricUnavailable

@@ -13,9 +13,9 @@ from PIL import ExifTags, Image, ImageCms
 from PIL.TiffImagePlugin import IFDRational
 
 from realciao.errors import UserError
-from realciao.image import read_photo
-from realciao.metadata import Metadata
-from realciao.photo_writer import Bands, ImageError, write_photo
+from realciao.images.metadata import Metadata
+from realciao.images.reading import read_photo
+from realciao.images.writing import Bands, ImageError, write_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = (

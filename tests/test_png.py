@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from realciao.png import write_png
+from realciao.images.png import write_png
 
 
 def _pieces(image: np.ndarray, rows: int) -> Iterator[np.ndarray]:

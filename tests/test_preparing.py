@@ -19,7 +19,7 @@ from realciao.commands.prepare_data import main
 from realciao.data.datasets import SampleIndex
 from realciao.data.photos import find_photos
 from realciao.data.synthetic_dataset import SyntheticDataset
-from realciao.image import ImageError, read_image, read_size
+from realciao.images.reading import ImageError, read_image, read_size
 from realciao.preparing.audit import inspect
 from realciao.preparing.fingerprints import find_matches, phash, thumbnail
 from realciao.preparing.layouts import find_layouts

@@ -16,7 +16,7 @@ from realciao.commands import show_attention
 from realciao.ensemble import Ensemble, read_ensemble
 from realciao.ensemble_figure import blended, draw_ensemble, heaviest, moved_share
 from realciao.errors import UserError
-from realciao.image import to_array, to_tensor, write_image
+from realciao.images.reading import to_array, to_tensor, write_image
 from realciao.weights.checkpoint import save_weights
 
 

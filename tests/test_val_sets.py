@@ -9,7 +9,7 @@ from PIL import Image
 
 from realciao.data import SampleIndex, build_train_set, build_val_set, builtin_photo
 from realciao.errors import OptionError, UserError
-from realciao.image import read_rgb
+from realciao.images.reading import read_rgb
 
 SYNTHETIC = {"type": "SyntheticValSet", "dataroot_gt": "builtin_val", "pipeline": "realesrgan", "scales": [2, 3.3]}
 

@@ -18,8 +18,8 @@ from realciao.app.work import Message, Report
 from realciao.degradation_gallery import Pixels, show
 from realciao.degradation_plans import drawn_plans, load_pipeline, user_error
 from realciao.errors import UserError
-from realciao.image import from_float, to_rgb
-from realciao.image import to_png as image_to_png
+from realciao.images.reading import from_float, to_rgb
+from realciao.images.reading import to_png as image_to_png
 
 _PANEL_PX = 384
 """Longer side of a step's picture."""

@@ -9,8 +9,8 @@ from realciao.app.sessions import Given, Session, mapped_beside
 from realciao.app.views import View, show_part
 from realciao.crops import busiest
 from realciao.errors import UserError
-from realciao.image import ImageError, read_photo, to_rgb
-from realciao.pixels import AnyImage
+from realciao.images.pixels import AnyImage
+from realciao.images.reading import ImageError, read_photo, to_rgb
 
 _LOOK_PX = 512
 """The longer side at which the busiest part is looked for."""

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from realciao.app.limits import Limits
 from realciao.app.work import Message, Report, run
 from realciao.errors import UserError
-from realciao.metadata import Metadata
-from realciao.pixels import AnyImage
+from realciao.images.metadata import Metadata
+from realciao.images.pixels import AnyImage
 
 MAX_PICTURES = 64
 MAX_PICTURE_BYTES = 64_000_000

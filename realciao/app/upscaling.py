@@ -14,10 +14,10 @@ from realciao.app.sessions import Given, Made, Session, Sessions, mapped_beside,
 from realciao.app.views import to_bytes, to_png
 from realciao.app.work import Message, Report, Stopped
 from realciao.errors import UserError
-from realciao.image import read_image
+from realciao.images.reading import read_image
+from realciao.images.writing import FORMAT_OF
 from realciao.inference import Upscaler
 from realciao.photo_upscaling import Task, upscale_file
-from realciao.photo_writer import FORMAT_OF
 from realciao.sizes import Size, SizeRequest
 from realciao.tiling import owned_outputs
 

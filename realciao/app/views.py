@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from realciao.errors import UserError
-from realciao.pixels import AnyImage, from_float, to_float
+from realciao.images.pixels import AnyImage, from_float, to_float
 from realciao.sizes import Roi, Size
 
 MAX_VIEW_PIXELS = 16_000_000

@@ -12,7 +12,7 @@ from realciao.degradation_plans import user_error
 from realciao.degradation_sheet import draw_sheet
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.image import read_rgb, write_image
+from realciao.images.reading import read_rgb, write_image
 
 MAX_IMAGES = 24
 """More would be a page that no browser opens gladly."""

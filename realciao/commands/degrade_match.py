@@ -16,7 +16,7 @@ from realciao.degradation_plans import drawn_plans, load_pipeline, user_error
 from realciao.degradation_plots import draw_match
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.image import read_luma_table, read_rgb
+from realciao.images.reading import read_luma_table, read_rgb
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from realciao.commands.jobs import mirror, refuse_existing
 from realciao.degradation_plans import MakePlan, drawn_plans, load_pipeline, replayed_plan, user_error
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.image import from_float, read_rgb, write_image
+from realciao.images.reading import from_float, read_rgb, write_image
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from realciao.commands import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
 from realciao.files import check_folder
-from realciao.image_paths import list_images
+from realciao.images.paths import list_images
 
 if TYPE_CHECKING:
     from realciao.evaluation import Failure

@@ -30,7 +30,7 @@ def extract_noise(args: argparse.Namespace) -> int:
     """Writes the patches of all photos; exit status 1 where some could not be read."""
     import numpy as np
 
-    from realciao.image import from_float, read_rgb, write_image
+    from realciao.images.reading import from_float, read_rgb, write_image
 
     if args.patch_px < 8 or args.max_variance <= 0:
         raise UserError("--patch_px must be 8 or more, and --max_variance above 0")

@@ -13,7 +13,7 @@ from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job, expand, mirror, refuse_existing
 from realciao.errors import UserError
 from realciao.files import check_folder, remove_abandoned
-from realciao.image_paths import is_image_path
+from realciao.images.paths import is_image_path
 from realciao.weights.shipped import needed_files, shipped_for
 
 if TYPE_CHECKING:

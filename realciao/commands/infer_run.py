@@ -13,7 +13,7 @@ from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job, refuse_existing
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError, one_line
-from realciao.image import read_size
+from realciao.images.reading import read_size
 from realciao.inference import Upscaler
 from realciao.measuring.usage import peak_gib
 from realciao.photo_upscaling import Task, upscale_file

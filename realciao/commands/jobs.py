@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from realciao.errors import UserError
-from realciao.image_paths import list_images
+from realciao.images.paths import list_images
 
 
 class Job(NamedTuple):

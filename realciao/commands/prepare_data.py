@@ -84,7 +84,7 @@ def _subimages(args: argparse.Namespace) -> int:
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
 
-    from realciao.image_paths import list_images
+    from realciao.images.paths import list_images
     from realciao.preparing.subimages import Grid, sub_name
 
     paths = list_images(args.input)
@@ -122,7 +122,7 @@ def _cut(path: Path, folder: Path, grid: tuple[int, int, int]) -> int | str:
 
 
 def _lmdb(args: argparse.Namespace) -> int:
-    from realciao.image_paths import list_images
+    from realciao.images.paths import list_images
     from realciao.preparing.lmdb_writer import write_lmdb
 
     paths = list_images(args.input)
@@ -133,7 +133,7 @@ def _lmdb(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from realciao.image_paths import list_images
+    from realciao.images.paths import list_images
     from realciao.preparing.check import compare_all, look_through, to_json, to_markdown
     from realciao.preparing.layouts import find_layouts
 

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.ensemble import read_ensemble
     from realciao.ensemble_figure import draw_ensemble, moved_share
     from realciao.errors import UserError
-    from realciao.image import read_rgb, write_image
+    from realciao.images.reading import read_rgb, write_image
     from realciao.weights.checkpoint import load_weights
 
     if args.output.exists() and not args.overwrite:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, default_collate
 
 from realciao.batch import EvalItem, TrainBatch
 from realciao.data.image_store import report_unreadable
-from realciao.image import ImageError
+from realciao.images.reading import ImageError
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]

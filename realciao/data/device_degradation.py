@@ -12,7 +12,7 @@ from torch.utils.data import default_collate
 import degradations
 from realciao.batch import TrainBatch
 from realciao.data.train_item import Place
-from realciao.image import to_tensor
+from realciao.images.reading import to_tensor
 
 
 class Points(TypedDict):

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from realciao.data.randomness import candidates
 from realciao.errors import UserError
-from realciao.image import ImageError, read_image, read_size, size_text
+from realciao.images.reading import ImageError, read_image, read_size, size_text
 
 CACHE_BYTES = 128 * 2**20
 """Decoded pixels that one store keeps in a process: small collections are decoded once, large ones cost no more."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from realciao.errors import OptionError, UserError
-from realciao.image import size_text
-from realciao.image_paths import images_by_name
+from realciao.images.paths import images_by_name
+from realciao.images.reading import size_text
 
 
 def match_pairs(

@@ -14,7 +14,7 @@ from realciao.data.queries import make_queries
 from realciao.data.randomness import Stream, stream
 from realciao.data.reduction import PatchAxis, reduce_patch
 from realciao.data.train_item import orientation, oriented, place_item, random_corner, train_item
-from realciao.image import to_rgb
+from realciao.images.reading import to_rgb
 from realciao.registry import DATASET_REGISTRY
 
 

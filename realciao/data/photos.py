@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from realciao.errors import UserError
-from realciao.image_paths import list_images
+from realciao.images.paths import list_images
 
 # one photo per scene; left out are those that others repeat (motorcycle_right), drawings, text, tiny ones, and the grey
 # textures (brick, grass, gravel), which would be a third of so small a set

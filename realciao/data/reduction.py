@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 
 from realciao.archs.resampling import find_taps, sample_grid
-from realciao.image import to_array, to_tensor
+from realciao.images.reading import to_array, to_tensor
 
 
 class PatchAxis(NamedTuple):

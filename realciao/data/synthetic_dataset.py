@@ -20,7 +20,7 @@ from realciao.data.queries import make_queries
 from realciao.data.randomness import Stream, stream
 from realciao.data.train_item import Place, orientation, oriented, place_item, random_corner, train_item
 from realciao.errors import OptionError
-from realciao.image import to_rgb
+from realciao.images.reading import to_rgb
 from realciao.registry import DATASET_REGISTRY
 
 

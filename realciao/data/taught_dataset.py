@@ -19,7 +19,7 @@ from realciao.data.reduction import PatchAxis, reduce_patch
 from realciao.data.taught_pairs import Corner, TaughtIndex, TaughtPair, list_pairs, read_index, read_pair
 from realciao.data.train_item import place_item, random_corner, train_item
 from realciao.errors import OptionError, UserError
-from realciao.image import ImageError
+from realciao.images.reading import ImageError
 from realciao.registry import DATASET_REGISTRY
 
 logger = logging.getLogger("realciao")

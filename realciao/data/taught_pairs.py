@@ -20,7 +20,7 @@ from jaxtyping import Float, Shaped
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.image import ImageError
+from realciao.images.reading import ImageError
 
 INDEX = "taught.json"
 FORMAT = 1

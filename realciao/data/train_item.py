@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from realciao.batch import TrainBatch
 from realciao.data.geometry import Axis
 from realciao.data.queries import Queries
-from realciao.image import AnyImage, to_rgb, to_tensor
+from realciao.images.reading import AnyImage, to_rgb, to_tensor
 
 
 def random_corner(rng: np.random.Generator, size: tuple[int, ...], n_crop: int) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from realciao.data.image_store import image_size
 from realciao.data.pair_files import check_ratio, match_pairs
 from realciao.data.photos import find_photos, unique_names
 from realciao.data.randomness import Stream, stream
-from realciao.image import AnyImage, ImageError, read_image, read_rgb, to_rgb
+from realciao.images.reading import AnyImage, ImageError, read_image, read_rgb, to_rgb
 from realciao.registry import DATASET_REGISTRY
 
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, each
 from realciao.grid.results import Results
-from realciao.image import from_float, read_rgb
+from realciao.images.reading import from_float, read_rgb
 
 EDGE_PX = (160, 384)
 """Smallest and largest edge of a crop that is chosen by itself, in pixels of the result; between them it is 32 LR pixels."""

@@ -13,8 +13,8 @@ from realciao.coords import scaled_size
 from realciao.errors import UserError
 from realciao.grid.lr_images import Bicubic, Picture, Recipe, Size
 from realciao.grid.options import DataSet
-from realciao.image import ImageError, read_rgb, read_size, size_text
-from realciao.image_paths import images_by_name
+from realciao.images.paths import images_by_name
+from realciao.images.reading import ImageError, read_rgb, read_size, size_text
 
 
 @dataclass(frozen=True)

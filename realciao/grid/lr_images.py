@@ -13,8 +13,8 @@ from PIL import Image
 
 import degradations
 from realciao.degradation_plans import drawn_plans
-from realciao.image import from_float, to_array, to_float, to_tensor
-from realciao.matlab_resize import resize_levels
+from realciao.images.matlab_resize import resize_levels
+from realciao.images.reading import from_float, to_array, to_float, to_tensor
 
 Picture = Float[np.ndarray, "h w 3"]
 Size = tuple[int, int]

@@ -17,7 +17,7 @@ from realciao.grid.costs import Cost
 from realciao.grid.crops import View
 from realciao.grid.data_sets import each
 from realciao.grid.results import Results
-from realciao.image import from_float, read_rgb
+from realciao.images.reading import from_float, read_rgb
 
 EXTREMES = 3
 THUMB_PX = 112

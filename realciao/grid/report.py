@@ -15,7 +15,7 @@ from realciao.grid.costs import Cost
 from realciao.grid.crops import View, draw_figure, make_views
 from realciao.grid.page import make_page
 from realciao.grid.results import Results
-from realciao.image import write_image
+from realciao.images.reading import write_image
 
 
 def write_grid_report(results: Results, costs: list[Cost]) -> list[Path]:

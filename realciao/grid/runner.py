@@ -21,7 +21,7 @@ from realciao.grid.processes import own_device, process_rank
 from realciao.grid.results import Results
 from realciao.grid.scoring import MetricSet
 from realciao.grid.store import Store, digest, to_text
-from realciao.image import from_float, read_rgb, size_text, to_float, write_image
+from realciao.images.reading import from_float, read_rgb, size_text, to_float, write_image
 from realciao.metrics.metric import Metric
 from realciao.option_tree import Node
 

@@ -8,7 +8,7 @@ import numpy as np
 from basicsr.metrics import calculate_psnr
 from jaxtyping import UInt8
 
-from realciao.matlab_resize import resize_levels
+from realciao.images.matlab_resize import resize_levels
 from realciao.metrics.metric import Metric
 from realciao.registry import METRIC_REGISTRY
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from realciao.errors import UserError
-from realciao.image import from_float, size_text
+from realciao.images.reading import from_float, size_text
 
 
 class MetricUnavailable(UserError):  # noqa: N818  (it is no mistake of the user's)

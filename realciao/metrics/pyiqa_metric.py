@@ -17,7 +17,7 @@ import torch
 from jaxtyping import UInt8
 
 from realciao.errors import UserError
-from realciao.image import to_float, to_tensor
+from realciao.images.reading import to_float, to_tensor
 from realciao.metrics.metric import Metric
 from realciao.metrics.pyiqa_loading import load_model
 from realciao.registry import METRIC_REGISTRY

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from realciao.image import ImageError, read_bytes, read_image
+from realciao.images.reading import ImageError, read_bytes, read_image
 from realciao.preparing.fingerprints import Thumbnail, thumbnail
 
 PROBLEMS = {

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Shaped, UInt64
 from scipy.fft import dctn
 
-from realciao.image import AnyImage, to_rgb
+from realciao.images.reading import AnyImage, to_rgb
 
 EDGE = 32
 BITS = 8

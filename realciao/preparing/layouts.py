@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from realciao.errors import UserError
-from realciao.image_paths import list_images
+from realciao.images.paths import list_images
 
 # Counts: DIV2K and Flickr2K by their papers and archives; OST by its own readme (SFTGAN); RealSRSet by BSRGAN's repository;
 # DPED as the NTIRE 2020 challenge gave it out, which is how RealSR and BSRGAN use it

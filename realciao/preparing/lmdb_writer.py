@@ -1,4 +1,4 @@
-"""A folder of images as one LMDB in BasicSR's layout, see `realciao.lmdb_images`."""
+"""A folder of images as one LMDB in BasicSR's layout, see `realciao.images.lmdb_images`."""
 
 import os
 import re
@@ -11,8 +11,8 @@ import lmdb
 
 from realciao.data.photos import unique_names
 from realciao.errors import UserError
-from realciao.image import read_image, read_size, to_png
-from realciao.lmdb_images import META, SUFFIX
+from realciao.images.lmdb_images import META, SUFFIX
+from realciao.images.reading import read_image, read_size, to_png
 
 COMPRESSION = 1
 """Of the PNG files inside: quick to decode."""

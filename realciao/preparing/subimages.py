@@ -9,7 +9,7 @@ import numpy as np
 
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.image import AnyImage, read_image, size_text, to_png
+from realciao.images.reading import AnyImage, read_image, size_text, to_png
 
 
 class Grid(NamedTuple):

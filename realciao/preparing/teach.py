@@ -17,7 +17,7 @@ from realciao.data.reduction import PatchAxis
 from realciao.data.synthetic_dataset import SyntheticDataset
 from realciao.data.taught_pairs import Corner, TaughtIndex, TaughtPair, pair_path, read_index, write_index, write_pair
 from realciao.errors import UserError
-from realciao.image import to_array, to_tensor
+from realciao.images.reading import to_array, to_tensor
 from realciao.weights.teachers import Teacher
 from realciao.weights.teaching import RunningTeacher
 

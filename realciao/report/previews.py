@@ -14,7 +14,7 @@ from realciao.batch import EvalItem
 from realciao.comparison import busiest
 from realciao.coords import make_axis, make_cell
 from realciao.data import ValSet
-from realciao.image import ImageError, from_float, to_array, to_tensor, upscale_bicubic, write_image
+from realciao.images.reading import ImageError, from_float, to_array, to_tensor, upscale_bicubic, write_image
 
 PER_SET = 4
 """Images of each validation set."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from realciao.archs.resampling import REACH_PX, sample
 from realciao.coords import make_cell, make_coord, scale_frame
-from realciao.matlab_resize import resize_float
+from realciao.images.matlab_resize import resize_float
 
 SIZE = (41, 37)
 drawn = settings(max_examples=60, deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ from tiny_teacher import save_pairs, save_teacher
 from realciao.data import Needs, SampleIndex, build_train_set, build_val_set
 from realciao.data.taught_pairs import list_pairs, read_pair
 from realciao.errors import OptionError, UserError
-from realciao.image import to_tensor
+from realciao.images.reading import to_tensor
 from realciao.weights.networks import build_network
 from realciao.weights.teachers import read_teacher
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import realciao
 from realciao.coords import make_cell, make_coord
 from realciao.errors import OptionError, UserError
-from realciao.matlab_resize import resize_float
+from realciao.images.matlab_resize import resize_float
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.weights.catalogue import TEACHERS
 from realciao.weights.header import read_header

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from realciao.data.photos import find_photos
 from realciao.errors import UserError
-from realciao.image import read_image, to_rgb
+from realciao.images.reading import read_image, to_rgb
 
 
 def hr_crops(dataroot: Sequence[str], edge: int, count: int) -> list[Float[np.ndarray, "edge edge 3"]]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from realciao.benchmarks.inference.ways import make_net, make_photo, meter_of, seconds_name
+from realciao.images.pixels import AnyImage
 from realciao.inference import Upscaler
 from realciao.measuring.report import Figure, Table
 from realciao.measuring.rounds import interleave
-from realciao.pixels import AnyImage
 
 SMALLEST_MPX = 0.25
 SECONDS_A_MPX = 15

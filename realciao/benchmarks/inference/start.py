@@ -12,7 +12,7 @@ from pathlib import Path
 
 from realciao.benchmarks.inference.ways import make_net, make_photo, seconds_name
 from realciao.errors import UserError
-from realciao.image import write_image
+from realciao.images.reading import write_image
 from realciao.measuring.machine import REPOSITORY
 from realciao.measuring.report import Figure, Table
 from realciao.weights.checkpoint import save_weights
@@ -29,8 +29,8 @@ import torch
 marks.append(clock())
 from realciao.commands import infer, infer_run
 from realciao.inference import Upscaler
-from realciao.image import read_photo
-from realciao.photo_writer import Bands, write_photo
+from realciao.images.reading import read_photo
+from realciao.images.writing import Bands, write_photo
 marks.append(clock())
 upscaler = Upscaler.from_file(weights, device)
 marks.append(clock())

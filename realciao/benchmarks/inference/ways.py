@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from realciao.archs import build_network
+from realciao.images.pixels import AnyImage
 from realciao.inference import Upscaler
 from realciao.measuring.laps import Meter, clock
 from realciao.options import load_options
-from realciao.pixels import AnyImage
 from realciao.weights.checkpoint import load_weights
 
 LITE = Path(__file__).resolve().parents[3] / "options" / "lite.yml"

@@ -11,7 +11,7 @@ from torch import nn
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
-from realciao.image import to_array, to_tensor
+from realciao.images.reading import to_array, to_tensor
 from realciao.inference import choose_device
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.tiling import split_axis

@@ -2,7 +2,7 @@
 
 from realciao.grid.data_sets import Item
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
-from realciao.matlab_resize import resize_float
+from realciao.images.matlab_resize import resize_float
 
 
 @METHOD_REGISTRY.register()

@@ -15,7 +15,7 @@ from realciao.weights.networks import build_network
 from realciao.weights.shipped import NoWeightsError, find_weights, needed_files
 
 CODE = (
-    *("archs", "weights", "alpha.py", "back_projection.py", "coords.py", "image.py", "inference.py", "pixels.py"),
+    *("archs", "weights", "images", "alpha.py", "back_projection.py", "coords.py", "inference.py"),
     *("sizes.py", "tile_bands.py", "tile_decoding.py", "tile_memory.py", "tiling.py"),
 )
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from realciao.errors import UserError
-from realciao.lmdb_images import find_lmdb, list_lmdb
+from realciao.images.lmdb_images import find_lmdb, list_lmdb
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 

@@ -8,7 +8,7 @@ import tifffile
 from PIL import ExifTags, Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from realciao.metadata import SIZE_TAGS, STORAGE_TAGS, Metadata, keep_letters, parse_exif
+from realciao.images.metadata import SIZE_TAGS, STORAGE_TAGS, Metadata, keep_letters, parse_exif
 
 _DIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 _NOT_COPIED = {*STORAGE_TAGS, *SIZE_TAGS, *_DIRECTORIES, ExifTags.IFD.Interop}

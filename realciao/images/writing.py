@@ -13,10 +13,10 @@ from PIL import Image
 
 from realciao.errors import UserError
 from realciao.files import atomic_path
-from realciao.metadata import Metadata, icc_for, pillow_options, png_chunks
-from realciao.pixels import AnyImage, from_float, to_float
-from realciao.png import MAX_SIDE, write_png
-from realciao.tiff_exif import append_directories, tiff_tags
+from realciao.images.metadata import Metadata, icc_for, pillow_options, png_chunks
+from realciao.images.pixels import AnyImage, from_float, to_float
+from realciao.images.png import MAX_SIDE, write_png
+from realciao.images.tiff_exif import append_directories, tiff_tags
 
 FORMAT_OF = {
     ".png": "PNG",

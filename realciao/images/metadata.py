@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
-from realciao.png import Chunk
+from realciao.images.png import Chunk
 
 SIZE_TAGS = {ExifTags.Base.ImageWidth: 1, ExifTags.Base.ImageLength: 0}
 _EXIF_SIZE_TAGS = {ExifTags.Base.ExifImageWidth: 1, ExifTags.Base.ExifImageHeight: 0}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tifffile
 
-from realciao.pixels import AnyImage, from_float, to_float
+from realciao.images.pixels import AnyImage, from_float, to_float
 
 _DTYPES = {"uint8": np.uint8, "uint16": np.uint16, "float16": np.float32, "float32": np.float32, "float64": np.float32}
 

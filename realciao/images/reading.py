@@ -20,13 +20,13 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, ImageOps, UnidentifiedImag
 from PIL.TiffImagePlugin import IMAGELENGTH, IMAGEWIDTH, TiffImageFile
 from torch import Tensor
 
-from realciao.deep_tiff import read_deep_tiff
 from realciao.errors import UserError
-from realciao.lmdb_images import find_lmdb, read_lmdb
-from realciao.metadata import Metadata, read_metadata, read_tiff_metadata
-from realciao.photo_writer import Bands, ImageError, encode_png, write_photo
-from realciao.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
-from realciao.png import SIGNATURE
+from realciao.images.lmdb_images import find_lmdb, read_lmdb
+from realciao.images.metadata import Metadata, read_metadata, read_tiff_metadata
+from realciao.images.pixels import AnyImage, from_float, to_float  # noqa: F401  (part of what this module offers)
+from realciao.images.png import SIGNATURE
+from realciao.images.tiff import read_deep_tiff
+from realciao.images.writing import Bands, ImageError, encode_png, write_photo
 
 MAX_PIXELS = 500_000_000
 """Larger images are refused before they are decoded: some tiny files unfold to more memory than a machine has."""
