@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import InitProcessGroupKwargs
 
-from realciao.allocator import keep_freed_memory
 from realciao.errors import OptionError, UserError
+from realciao.machine.allocator import keep_freed_memory
 from realciao.options import Options
 
 

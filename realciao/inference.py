@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from realciao.archs.steps import step_sizes
-from realciao.devices import Dtype, choose_device, choose_dtype
 from realciao.errors import UserError
 from realciao.images.pixels import AnyImage, from_float, to_float
 from realciao.images.writing import Bands
+from realciao.machine.devices import Dtype, choose_device, choose_dtype
 from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
 from realciao.tile_bands import Progress, TileBands
 from realciao.tile_decoding import Dials

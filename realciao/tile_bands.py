@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from realciao.alpha import fill_hidden, sample_alpha
 from realciao.coords import make_axis
-from realciao.devices import is_out_of_memory
 from realciao.errors import UserError
 from realciao.images.pixels import AnyImage, from_float, to_float
+from realciao.machine.devices import is_out_of_memory
 from realciao.sizes import Size
 from realciao.tile_decoding import Dials, decode_tile
 from realciao.tile_memory import SMALLEST_TILE_PX, choose_tile

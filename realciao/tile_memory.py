@@ -7,7 +7,7 @@ import psutil
 import torch
 from torch import nn
 
-from realciao.allocator import MMAP_BYTES
+from realciao.machine.allocator import MMAP_BYTES
 
 LARGEST_TILE_PX = 1024
 CPU_TILE_PX = 192

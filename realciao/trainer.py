@@ -15,11 +15,11 @@ from torch import Tensor
 from realciao.batch import EvalItem
 from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
-from realciao.devices import is_out_of_memory
 from realciao.engine import lost_process_in_one_line, make_accelerator, share_cores
 from realciao.errors import UserError
 from realciao.health import Unhealthy, out_of_memory
 from realciao.interruption import Interrupted, Interruption
+from realciao.machine.devices import is_out_of_memory
 from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options import Options, Stage

@@ -9,7 +9,7 @@ import pytest
 
 PROGRAM = """
 import resource, sys
-from realciao.allocator import keep_freed_memory
+from realciao.machine.allocator import keep_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

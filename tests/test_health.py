@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from realciao.archs import build_network
-from realciao.devices import is_out_of_memory
 from realciao.errors import UserError
 from realciao.health import Health, Unhealthy, color_fault, out_of_memory
+from realciao.machine.devices import is_out_of_memory
 from realciao.options import Health as Limits
 from realciao.options import Stage, TrainData, load_options
 

@@ -16,15 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = {"errors", "files"}
 LAYERS = {
     "degradations": "",
-    "allocator": "",
     "coords": "",
     "crops": "",
-    "tiling": "",
     "images": "",
+    "tiling": "",
     "back_projection": "",
     "batch": "",
     "bootstrap": "",
     "markdown": "",
+    "machine": "",
     "ema": "",
     "option_tree": "",
     "interruption": "",
@@ -33,12 +33,11 @@ LAYERS = {
     "degradation_match": "degradations",
     "degradation_plans": "degradations",
     "registry": "degradations",
-    "devices": "allocator",
-    "tile_memory": "allocator",
     "alpha": "coords",
     "sizes": "coords",
     "degradation_gallery": "crops degradations images",
     "measuring": "markdown",
+    "tile_memory": "machine",
     "options": "option_tree",
     "status": "progress",
     "degradation_advice": "degradation_match",
@@ -49,7 +48,7 @@ LAYERS = {
     "degradation_page": "degradation_gallery images",
     "degradation_sheet": "degradation_gallery images",
     "degradation_stats": "degradation_gallery degradation_plans degradations images",
-    "engine": "allocator options",
+    "engine": "machine options",
     "health": "options",
     "option_changes": "options",
     "data": "archs batch coords degradations images registry",
@@ -62,14 +61,14 @@ LAYERS = {
     "degradation_plots": "degradation_stats",
     "run_folder": "option_changes options run_state",
     "ensemble_figure": "ensemble images",
-    "tile_bands": "alpha coords devices images sizes tile_decoding tile_memory tiling",
+    "tile_bands": "alpha coords images machine sizes tile_decoding tile_memory tiling",
     "onnx_export": "archs weights",
     "preparing": "data degradations images markdown weights",
-    "training": "archs batch devices options weights",
+    "training": "archs batch machine options weights",
     "evaluation_report": "evaluation markdown metrics",
     "validation": "batch evaluation images metrics",
     "trackers": "options run_folder",
-    "inference": "archs devices images sizes tile_bands tile_decoding tiling weights",
+    "inference": "archs images machine sizes tile_bands tile_decoding tiling weights",
     "data_audit": "data images preparing",
     "stage_run": "batch data ema health objective optim options registry training weights",
     "comparison": "coords crops data images inference markdown metrics options run_folder validation",
@@ -80,13 +79,13 @@ LAYERS = {
     "report": "batch comparison coords data images measuring options run_folder",
     "app": "crops degradation_gallery degradation_plans degradations images inference photo_upscaling sizes tiling",
     "estimate": "data markdown measuring metrics options rehearsal stage_run validation",
-    "trainer": "batch comparison data devices engine health interruption measuring metrics options progress rehearsal report "
+    "trainer": "batch comparison data engine health interruption machine measuring metrics options progress rehearsal report "
     "run_folder run_state stage_run status trackers validation weights",
     "benchmarks": "archs coords data degradations images inference measuring options stage_run trainer weights",
-    "commands": "allocator app benchmarks data degradation_advice degradation_gallery degradation_match degradation_page "
-    "degradation_plans degradation_plots degradation_sheet degradation_stats degradations devices doctor ensemble "
-    "ensemble_figure evaluation evaluation_report grid images inference markdown measuring onnx_export options "
-    "photo_upscaling preparing sizes trainer weights",
+    "commands": "app benchmarks data degradation_advice degradation_gallery degradation_match degradation_page "
+    "degradation_plans degradation_plots degradation_sheet degradation_stats degradations doctor ensemble "
+    "ensemble_figure evaluation evaluation_report grid images inference machine markdown measuring onnx_export "
+    "options photo_upscaling preparing sizes trainer weights",
     "train": "commands data_audit engine estimate interruption options stage_run trainer",
     "scripts": "commands",
 }

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from realciao import benchmarks
-from realciao.allocator import keep_freed_memory
 from realciao.commands import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.files import atomic_write
+from realciao.machine.allocator import keep_freed_memory
 
 
 def build_parser() -> argparse.ArgumentParser:

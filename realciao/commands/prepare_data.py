@@ -164,7 +164,7 @@ def _teach(args: argparse.Namespace) -> int:
     check_folder(args.output)
 
     from realciao.data.build import build_recipe
-    from realciao.devices import choose_device, choose_dtype
+    from realciao.machine.devices import choose_device, choose_dtype
     from realciao.preparing.teach import Lessons, open_folder, teach
     from realciao.weights.teachers import read_teacher
     from realciao.weights.teaching import RunningTeacher

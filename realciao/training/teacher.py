@@ -8,8 +8,8 @@ from torch import Tensor
 
 from realciao.archs.resampling import sample
 from realciao.batch import TrainBatch
-from realciao.devices import choose_dtype
 from realciao.errors import OptionError, UserError
+from realciao.machine.devices import choose_dtype
 from realciao.options import TeacherOptions
 from realciao.weights.teachers import Teacher, read_teacher
 from realciao.weights.teaching import NoFeaturesError, RunningTeacher

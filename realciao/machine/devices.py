@@ -4,8 +4,8 @@ from typing import Literal
 
 import torch
 
-from realciao.allocator import keep_freed_memory
 from realciao.errors import UserError
+from realciao.machine.allocator import keep_freed_memory
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
