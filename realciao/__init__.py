@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realciao.evaluation import evaluate as evaluate
-    from realciao.inference import Upscaler as Upscaler
     from realciao.options import load_options as load_options
+    from realciao.upscaling.upscaler import Upscaler as Upscaler
     from realciao.weights.checkpoint import load_weights as load_weights
     from realciao.weights.checkpoint import save_weights as save_weights
     from realciao.weights.networks import build_network as build_network
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "Upscaler": "realciao.inference",
+    "Upscaler": "realciao.upscaling.upscaler",
     "build_network": "realciao.weights.networks",
     "evaluate": "realciao.evaluation",
     "from_published": "realciao.weights.published",

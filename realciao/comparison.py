@@ -17,12 +17,12 @@ from realciao.data import builtin_photo
 from realciao.errors import OptionError, UserError
 from realciao.files import atomic_write
 from realciao.images.reading import from_float, read_rgb, write_image
-from realciao.inference import Upscaler
 from realciao.markdown import number, table
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
 from realciao.options import Compare, Options
 from realciao.run_folder import RunFolder
+from realciao.upscaling.upscaler import Upscaler
 from realciao.validation import upscale_bicubic
 
 logger = logging.getLogger("realciao")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import realciao
 from realciao.archs import build_network
 from realciao.errors import OptionError
-from realciao.inference import Upscaler
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.upscaling.upscaler import Upscaler
 
 TINY: dict[str, dict[str, Any]] = {
     "EDSR": {"type": "EDSREncoder", "num_feat": 4, "num_block": 2},

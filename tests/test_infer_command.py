@@ -13,10 +13,10 @@ from exit_status import exit_status
 from PIL import Image
 
 import realciao
-from realciao import photo_upscaling
 from realciao.commands import infer, infer_journal, infer_run, progress_line
 from realciao.images.reading import read_image, write_image
 from realciao.images.writing import Bands
+from realciao.upscaling import photo_file as photo_upscaling
 
 
 @pytest.fixture(scope="module")

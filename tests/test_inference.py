@@ -15,10 +15,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 import realciao
-from realciao import tile_bands, tile_memory
 from realciao.errors import UserError
 from realciao.images.reading import AnyImage, to_float
-from realciao.inference import SizeError, Upscaler, choose_device, output_size
+from realciao.upscaling import bands as tile_bands
+from realciao.upscaling import tile_memory
+from realciao.upscaling.upscaler import SizeError, Upscaler, choose_device, output_size
 from realciao.weights.shipped import find_weights
 
 SPEC = {

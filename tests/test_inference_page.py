@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import realciao
-from realciao import inference, sizes
 from realciao.commands import infer
 from realciao.images import reading as image
 from realciao.images import writing as photo_writer
+from realciao.upscaling import sizes
+from realciao.upscaling import upscaler as inference
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")

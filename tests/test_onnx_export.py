@@ -28,8 +28,8 @@ from realciao.archs import build_network
 from realciao.archs.encoders.edsr import EDSREncoder
 from realciao.commands.export_onnx import main
 from realciao.coords import make_cell, make_coord
-from realciao.inference import Upscaler
 from realciao.onnx_export import onnx_path
+from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import load_weights, save_weights
 
 ENCODERS: dict[str, dict[str, Any]] = {

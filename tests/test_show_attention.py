@@ -13,10 +13,10 @@ from PIL import Image
 
 from realciao.archs import build_network
 from realciao.commands import show_attention
-from realciao.ensemble import Ensemble, read_ensemble
-from realciao.ensemble_figure import blended, draw_ensemble, heaviest, moved_share
 from realciao.errors import UserError
 from realciao.images.reading import to_array, to_tensor, write_image
+from realciao.upscaling.attention_picture import blended, draw_ensemble, heaviest, moved_share
+from realciao.upscaling.attention_weights import Ensemble, read_ensemble
 from realciao.weights.checkpoint import save_weights
 
 
@@ -86,7 +86,7 @@ def test_area_weights_leave_the_mean_place_at_the_query() -> None:
 
 def test_many_queries_are_weighed_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read()
-    monkeypatch.setattr("realciao.ensemble.QUERIES_PER_STEP", 100)
+    monkeypatch.setattr("realciao.upscaling.attention_weights.QUERIES_PER_STEP", 100)
     for one, other in zip(read(), whole, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 

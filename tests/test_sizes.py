@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realciao.sizes import SizeError, SizeRequest, check_roi, count_pixels
+from realciao.upscaling.sizes import SizeError, SizeRequest, check_roi, count_pixels
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realciao.archs import build_network
-from realciao.archs.steps import step_sizes, upscale_in_steps
 from realciao.errors import UserError
+from realciao.upscaling.steps import step_sizes, upscale_in_steps
 
 sizes = st.tuples(st.integers(1, 60), st.integers(1, 60))
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realciao.tiling import Span, owned_outputs, split_axis
+from realciao.upscaling.tiling import Span, owned_outputs, split_axis
 
 axis = {
     "n": st.integers(1, 90),

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from realciao.errors import UserError
-from realciao.sizes import Size, count_pixels
+from realciao.upscaling.sizes import Size, count_pixels
 
 PREVIEW_PIXELS = 6_000_000
 """Of the part that is looked at: more than most screens show."""

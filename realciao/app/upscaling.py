@@ -16,10 +16,10 @@ from realciao.app.work import Message, Report, Stopped
 from realciao.errors import UserError
 from realciao.images.reading import read_image
 from realciao.images.writing import FORMAT_OF
-from realciao.inference import Upscaler
-from realciao.photo_upscaling import Task, upscale_file
-from realciao.sizes import Size, SizeRequest
-from realciao.tiling import owned_outputs
+from realciao.upscaling.photo_file import Task, upscale_file
+from realciao.upscaling.sizes import Size, SizeRequest
+from realciao.upscaling.tiling import owned_outputs
+from realciao.upscaling.upscaler import Upscaler
 
 _WRITING = 0.98
 """Share of the progress at which the last rows are computed, and the file is still to be looked at."""

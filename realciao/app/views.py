@@ -8,7 +8,7 @@ from PIL import Image
 
 from realciao.errors import UserError
 from realciao.images.pixels import AnyImage, from_float, to_float
-from realciao.sizes import Roi, Size
+from realciao.upscaling.sizes import Roi, Size
 
 MAX_VIEW_PIXELS = 16_000_000
 MAX_VIEW_SIDE = 16_384

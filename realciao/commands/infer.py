@@ -17,7 +17,7 @@ from realciao.images.paths import is_image_path
 from realciao.weights.shipped import needed_files, shipped_for
 
 if TYPE_CHECKING:
-    from realciao.sizes import Roi, SizeRequest
+    from realciao.upscaling.sizes import Roi, SizeRequest
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -110,8 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     size, roi = _size_request(args), _roi(args.roi)
 
     from realciao.commands.infer_run import upscale_all
-    from realciao.inference import Upscaler
-    from realciao.photo_upscaling import Task
+    from realciao.upscaling.photo_file import Task
+    from realciao.upscaling.upscaler import Upscaler
 
     task = Task(size, roi, args.max_step, args.allow_truncated, args.quality, args.subsampling)
     upscaler = Upscaler.from_file(
@@ -175,7 +175,7 @@ def _what_matters(args: argparse.Namespace) -> dict[str, object]:
 
 def _size_request(args: argparse.Namespace) -> "SizeRequest":
     """What the options ask of every image, checked as far as can be without one."""
-    from realciao.sizes import SizeError, SizeRequest, count_pixels
+    from realciao.upscaling.sizes import SizeError, SizeRequest, count_pixels
 
     sides = {name: getattr(args, name) for name in ("width", "height", "long_side", "short_side")}
     given = [name for name, value in {**sides, "scale": args.scale, "size": args.size, "mp": args.mp}.items() if value]
@@ -204,7 +204,7 @@ def _size_request(args: argparse.Namespace) -> "SizeRequest":
 
 
 def _roi(text: str | None) -> "Roi | None":
-    from realciao.sizes import SizeError
+    from realciao.upscaling.sizes import SizeError
 
     if text is None:
         return None

@@ -14,10 +14,10 @@ from realciao.commands.jobs import Job, refuse_existing
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError, one_line
 from realciao.images.reading import read_size
-from realciao.inference import Upscaler
 from realciao.measuring.usage import peak_gib
-from realciao.photo_upscaling import Task, upscale_file
-from realciao.sizes import SizeError
+from realciao.upscaling.photo_file import Task, upscale_file
+from realciao.upscaling.sizes import SizeError
+from realciao.upscaling.upscaler import Upscaler
 
 
 def upscale_all(

@@ -37,10 +37,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when it cannot be done."""
     args = build_parser().parse_args(argv)
-    from realciao.ensemble import read_ensemble
-    from realciao.ensemble_figure import draw_ensemble, moved_share
     from realciao.errors import UserError
     from realciao.images.reading import read_rgb, write_image
+    from realciao.upscaling.attention_picture import draw_ensemble, moved_share
+    from realciao.upscaling.attention_weights import read_ensemble
     from realciao.weights.checkpoint import load_weights
 
     if args.output.exists() and not args.overwrite:

@@ -14,9 +14,9 @@ from realciao.errors import UserError
 from realciao.grid.methods import Method, build_method
 from realciao.grid.options import Costs, GridOptions
 from realciao.grid.store import Store, digest
-from realciao.inference import choose_device
 from realciao.measuring.machine import describe
 from realciao.measuring.memory import peak_bytes
+from realciao.upscaling.upscaler import choose_device
 
 COLUMNS = ("params_m", "params_encoder_m", "params_decoder_m", "seconds", "mib")
 """Parameters of all, of the encoder and of what is behind it in millions; seconds an image; memory beside the weights' own."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from realciao.archs import build_network
 from realciao.archs.cutting import reach_px, split
-from realciao.inference import Upscaler
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.upscaling.upscaler import Upscaler
 
 TINY = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4}
 RRDB = {"type": "RRDBNet", **TINY, "num_feat": 16, "num_block": 1, "num_grow_ch": 8}

@@ -7,9 +7,9 @@ from functools import partial
 
 from realciao.benchmarks.inference.ways import make_net, make_photo, meter_of, seconds_name
 from realciao.images.pixels import AnyImage
-from realciao.inference import Upscaler
 from realciao.measuring.report import Figure, Table
 from realciao.measuring.rounds import interleave
+from realciao.upscaling.upscaler import Upscaler
 
 SMALLEST_MPX = 0.25
 SECONDS_A_MPX = 15

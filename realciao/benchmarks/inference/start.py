@@ -28,7 +28,7 @@ marks = [0.0 if which == "cpu" else clock(), clock()]
 import torch
 marks.append(clock())
 from realciao.commands import infer, infer_run
-from realciao.inference import Upscaler
+from realciao.upscaling.upscaler import Upscaler
 from realciao.images.reading import read_photo
 from realciao.images.writing import Bands, write_photo
 marks.append(clock())

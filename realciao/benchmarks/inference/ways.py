@@ -9,9 +9,9 @@ import torch
 
 from realciao.archs import build_network
 from realciao.images.pixels import AnyImage
-from realciao.inference import Upscaler
 from realciao.measuring.laps import Meter, clock
 from realciao.options import load_options
+from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import load_weights
 
 LITE = Path(__file__).resolve().parents[3] / "options" / "lite.yml"

@@ -12,9 +12,9 @@ from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.images.reading import to_array, to_tensor
-from realciao.inference import choose_device
 from realciao.registry import ARCH_REGISTRY, build
-from realciao.tiling import split_axis
+from realciao.upscaling.tiling import split_axis
+from realciao.upscaling.upscaler import choose_device
 from realciao.weights.catalogue import TEACHERS
 from realciao.weights.networks import teacher_network
 from realciao.weights.pretrained import basicsr_name

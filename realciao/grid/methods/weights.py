@@ -8,7 +8,7 @@ from typing import Any
 from realciao.errors import UserError
 from realciao.grid.data_sets import Item, file_digest
 from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
-from realciao.inference import Upscaler
+from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import is_teacher, load_weights
 from realciao.weights.header import read_header
 from realciao.weights.networks import build_network

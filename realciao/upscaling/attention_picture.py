@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from realciao.ensemble import Ensemble
 from realciao.images.reading import from_float
+from realciao.upscaling.attention_weights import Ensemble
 
 PANEL_PX = 384
 """A panel's longer side at least; a pixel of the result is as many whole pixels as this takes."""

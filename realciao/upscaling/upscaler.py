@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from realciao.archs.steps import step_sizes
 from realciao.errors import UserError
 from realciao.images.pixels import AnyImage, from_float, to_float
 from realciao.images.writing import Bands
 from realciao.machine.devices import Dtype, choose_device, choose_dtype
-from realciao.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
-from realciao.tile_bands import Progress, TileBands
-from realciao.tile_decoding import Dials
-from realciao.tiling import owned_outputs
+from realciao.upscaling.bands import Progress, TileBands
+from realciao.upscaling.sizes import Roi, Size, SizeError, check_roi, count_pixels, output_size
+from realciao.upscaling.steps import step_sizes
+from realciao.upscaling.tile import Dials
+from realciao.upscaling.tiling import owned_outputs
 from realciao.weights.checkpoint import blend_weights, load_weights
 from realciao.weights.shipped import shipped_for
 

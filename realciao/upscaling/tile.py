@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from realciao.archs.ciaosr_arch import is_dense
-from realciao.back_projection import REACH_PX, axis_matrices, back_project
 from realciao.coords import Frame, make_axis, make_cell
-from realciao.tiling import Span, owned_outputs
+from realciao.upscaling.back_projection import REACH_PX, axis_matrices, back_project
+from realciao.upscaling.tiling import Span, owned_outputs
 
 
 class Dials(NamedTuple):

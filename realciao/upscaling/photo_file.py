@@ -7,9 +7,9 @@ from typing import NamedTuple
 from realciao.images.pixels import AnyImage
 from realciao.images.reading import read_photo
 from realciao.images.writing import Subsampling, check_writable, write_photo
-from realciao.inference import Upscaler
-from realciao.sizes import Roi, Size, SizeRequest
-from realciao.tile_bands import Progress
+from realciao.upscaling.bands import Progress
+from realciao.upscaling.sizes import Roi, Size, SizeRequest
+from realciao.upscaling.upscaler import Upscaler
 
 
 class Task(NamedTuple):

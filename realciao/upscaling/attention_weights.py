@@ -11,7 +11,7 @@ from realciao.archs.cells import area_weights, neighbours
 from realciao.coords import make_axis, make_cell, scaled_size
 from realciao.errors import UserError
 from realciao.images.reading import to_array, to_tensor
-from realciao.tiling import split_axis
+from realciao.upscaling.tiling import split_axis
 
 UNBOUNDED_HALO_PX = 32
 QUERIES_PER_STEP = 2**14

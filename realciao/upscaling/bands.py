@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from realciao.alpha import fill_hidden, sample_alpha
 from realciao.coords import make_axis
 from realciao.errors import UserError
 from realciao.images.pixels import AnyImage, from_float, to_float
 from realciao.machine.devices import is_out_of_memory
-from realciao.sizes import Size
-from realciao.tile_decoding import Dials, decode_tile
-from realciao.tile_memory import SMALLEST_TILE_PX, choose_tile
-from realciao.tiling import Span, owned_outputs, split_axis
+from realciao.upscaling.alpha import fill_hidden, sample_alpha
+from realciao.upscaling.sizes import Size
+from realciao.upscaling.tile import Dials, decode_tile
+from realciao.upscaling.tile_size import SMALLEST_TILE_PX, choose_tile
+from realciao.upscaling.tiling import Span, owned_outputs, split_axis
 
 SMALLEST_ROWS = 256
 """Of a tile's output, where more would be too many bytes and the scale is above 8: there an encoder's halo costs little."""
