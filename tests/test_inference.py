@@ -18,7 +18,7 @@ import realciao
 from realciao.errors import UserError
 from realciao.images.reading import AnyImage, to_float
 from realciao.upscaling import bands as tile_bands
-from realciao.upscaling import tile_memory
+from realciao.upscaling import tile_size as tile_memory
 from realciao.upscaling.upscaler import SizeError, Upscaler, choose_device, output_size
 from realciao.weights.shipped import find_weights
 
