@@ -53,7 +53,6 @@ LAYERS = {
     "evaluation": "images metrics",
     "degradation_plots": "degradation_stats",
     "run_folder": "option_changes options run_state",
-    "onnx_export": "archs weights",
     "preparing": "data degradations images markdown weights",
     "training": "archs batch machine options weights",
     "upscaling": "archs coords images machine weights",
@@ -74,8 +73,7 @@ LAYERS = {
     "benchmarks": "archs coords data degradations images measuring options stage_run trainer upscaling weights",
     "commands": "app benchmarks data degradation_advice degradation_gallery degradation_match degradation_page "
     "degradation_plans degradation_plots degradation_sheet degradation_stats degradations doctor evaluation "
-    "evaluation_report grid images machine markdown measuring onnx_export options preparing trainer upscaling "
-    "weights",
+    "evaluation_report grid images machine markdown measuring options preparing trainer upscaling weights",
     "train": "commands data_audit engine estimate interruption options stage_run trainer",
     "scripts": "commands",
 }
@@ -100,7 +98,7 @@ LIBRARIES = {
         "realciao.estimate",
     ),
     "matplotlib": ("realciao.degradation_plots",),
-    "onnx_ir": ("realciao.onnx_export",),
+    "onnx_ir": ("realciao.weights.onnx_export",),
     "spandrel": ("realciao.weights.spandrel_models",),
     "pyiqa": ("realciao.metrics", "realciao.doctor.downloads"),
 }

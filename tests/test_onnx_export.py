@@ -23,14 +23,14 @@ import torch
 from exit_status import exit_status
 from PIL import Image
 
-import realciao.onnx_export
+import realciao.weights.onnx_export
 from realciao.archs import build_network
 from realciao.archs.encoders.edsr import EDSREncoder
 from realciao.commands.export_onnx import main
 from realciao.coords import make_cell, make_coord
-from realciao.onnx_export import onnx_path
 from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import load_weights, save_weights
+from realciao.weights.onnx_export import onnx_path
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "EDSR": {"type": "EDSREncoder", "num_feat": 4, "num_block": 1},
@@ -152,7 +152,7 @@ def test_the_ten_lines_of_the_documentation_upscale_a_whole_image(tmp_path: Path
     net, _, files, _ = exported(*EVERY_DAY)
     for name, file in files.items():
         (tmp_path / f"net_{name}.onnx").write_bytes(file)
-    paragraphs = str(realciao.onnx_export.__doc__).split("\n\n")
+    paragraphs = str(realciao.weights.onnx_export.__doc__).split("\n\n")
     code = "\n\n".join(textwrap.dedent(text) for text in paragraphs if text.startswith("    "))
     scope: dict[str, Any] = {"onnxruntime": onnxruntime, "np": np}
     exec(code.replace("NAME", str(tmp_path / "net")), scope)

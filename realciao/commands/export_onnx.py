@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when the weights cannot be read, ONNX is not installed or the files cannot be written."""
     args = build_parser().parse_args(argv)
     from realciao.errors import UserError
-    from realciao.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
     from realciao.weights.checkpoint import load_weights
     from realciao.weights.header import read_header
+    from realciao.weights.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
     from realciao.weights.shipped import find_weights
 
     for path in [onnx_path(args.output, part) for part in ([""] if args.scale else ["encoder", "query"])]:
