@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from realciao.evaluation import evaluate as evaluate
-    from realciao.options import load_options as load_options
+    from realciao.options.run import load_options as load_options
     from realciao.upscaling.upscaler import Upscaler as Upscaler
     from realciao.weights.checkpoint import load_weights as load_weights
     from realciao.weights.checkpoint import save_weights as save_weights
@@ -19,7 +19,7 @@ _HOME = {
     "build_network": "realciao.weights.networks",
     "evaluate": "realciao.evaluation",
     "from_published": "realciao.weights.published",
-    "load_options": "realciao.options",
+    "load_options": "realciao.options.run",
     "load_weights": "realciao.weights.checkpoint",
     "save_weights": "realciao.weights.checkpoint",
 }

@@ -20,7 +20,7 @@ from realciao.images.reading import from_float, read_rgb, write_image
 from realciao.markdown import number, table
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
-from realciao.options import Compare, Options
+from realciao.options.run import Compare, Options
 from realciao.run_folder import RunFolder
 from realciao.upscaling.upscaler import Upscaler
 from realciao.validation import upscale_bicubic

@@ -13,7 +13,7 @@ from accelerate.utils import InitProcessGroupKwargs
 
 from realciao.errors import OptionError, UserError
 from realciao.machine.allocator import keep_freed_memory
-from realciao.options import Options
+from realciao.options.run import Options
 
 
 def make_accelerator(options: Options, trackers: list[Any], project_dir: str) -> Accelerator:

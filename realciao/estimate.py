@@ -17,7 +17,7 @@ from realciao.errors import OptionError
 from realciao.markdown import table
 from realciao.measuring.usage import GIB, forget_peak, peak_gib
 from realciao.metrics.metric import Metric
-from realciao.options import Options, Stage
+from realciao.options.run import Options, Stage
 from realciao.rehearsal import full_step
 from realciao.stage_run import StageRun, Weights
 from realciao.validation import score_network

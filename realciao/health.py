@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from realciao.errors import UserError
-from realciao.options import Health as Limits
-from realciao.options import Stage
+from realciao.options.run import Health as Limits
+from realciao.options.run import Stage
 
 logger = logging.getLogger("realciao")
 

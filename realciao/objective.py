@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import realciao.losses  # noqa: F401  (fills the registry)
 from realciao.batch import TrainBatch
 from realciao.errors import OptionError
-from realciao.options import Spec, Stage, is_adversarial
+from realciao.options.run import Spec, Stage, is_adversarial
 from realciao.registry import LOSS_REGISTRY, build
 
 Losses = dict[str, Float[Tensor, ""]]

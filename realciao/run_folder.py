@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from realciao.errors import UserError
 from realciao.files import atomic_write, remove_folder
-from realciao.option_changes import changes
-from realciao.options import Options, dump_options, load_options
+from realciao.options.changes import changes
+from realciao.options.run import Options, dump_options, load_options
 from realciao.run_state import load_state, saved_states, set_aside, superfluous
 
 logger = logging.getLogger("realciao")

@@ -17,7 +17,7 @@ from realciao.errors import OptionError, UserError, did_you_mean
 from realciao.health import Health
 from realciao.objective import Objective
 from realciao.optim import build_optimizer, build_scheduler, wind
-from realciao.options import Options
+from realciao.options.run import Options
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.training.teacher import LiveTeacher, find_teacher
 from realciao.weights.checkpoint import load_weights

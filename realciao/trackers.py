@@ -7,7 +7,7 @@ import msgspec
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, TensorBoardTracker, get_available_trackers
 
 from realciao.errors import OptionError, did_you_mean
-from realciao.options import Options
+from realciao.options.run import Options
 from realciao.run_folder import RunFolder
 
 PROJECT = "realciao"

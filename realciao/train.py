@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     from realciao.errors import OptionError
-    from realciao.options import load_options
+    from realciao.options.run import load_options
 
     options = load_options(arguments.opt, arguments.set)
     from realciao.interruption import Interrupted

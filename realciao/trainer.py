@@ -22,7 +22,7 @@ from realciao.interruption import Interrupted, Interruption
 from realciao.machine.devices import is_out_of_memory
 from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
-from realciao.options import Options, Stage
+from realciao.options.run import Options, Stage
 from realciao.progress import LossMeans, Progress
 from realciao.rehearsal import rehearse, rehearse_validation
 from realciao.report import refresh_report

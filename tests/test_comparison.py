@@ -12,7 +12,7 @@ from realciao.archs import build_network
 from realciao.comparison import PANEL_PX, Result, compare, draw_picture, pair_tables
 from realciao.crops import busiest
 from realciao.errors import OptionError, UserError
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.run_folder import RunFolder
 from realciao.trainer import Trainer
 from realciao.weights.checkpoint import save_weights

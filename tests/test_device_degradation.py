@@ -13,7 +13,7 @@ from tiny_run import write_options
 from realciao.data import TrainSet, build_train_loader, build_train_set
 from realciao.errors import OptionError
 from realciao.interruption import Interrupted
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 

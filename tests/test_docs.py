@@ -19,7 +19,7 @@ from realciao.archs.cells import axis_cells
 from realciao.archs.ciaosr_arch import CiaoSR
 from realciao.archs.decoders.ciaosr import CiaoSRDecoder
 from realciao.coords import make_axis, make_cell, make_coord
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.registry import ARCH_REGISTRY, build
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from tiny_run import write_options
 from realciao.data import build_val_set
 from realciao.data_audit import audit
 from realciao.estimate import StageCost, _duration, describe_costs, measure_stage
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.run_folder import RunFolder
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer

@@ -188,7 +188,7 @@ def test_a_wrong_spec_is_one_line_with_its_path(spec: dict[str, Any], problem: s
 
 def test_a_score_of_weights_outlives_no_change_of_the_code_that_upscales():
     # what reads and writes files, and tells errors, decides no pixel
-    others = {"devices", "errors", "files", "registry", "allocator"}
+    others = {"machine", "errors", "files", "registry"}
     told = {f"realciao.{name.removesuffix('.py')}" for name in CODE}
     reached, left = set(), ["realciao.upscaling.upscaler"]
     while left:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import realciao.losses  # noqa: F401  (fills the registry)
 from realciao.errors import OptionError
 from realciao.objective import Objective, terms
-from realciao.options import Stage, TrainData
+from realciao.options.run import Stage, TrainData
 from realciao.registry import LOSS_REGISTRY, build
 
 SMALL = settings(max_examples=20, deadline=None, derandomize=True)

@@ -8,7 +8,7 @@ from torch import nn
 
 from realciao.errors import OptionError
 from realciao.objective import Objective
-from realciao.options import Stage, TrainData
+from realciao.options.run import Stage, TrainData
 
 SPEC: dict[str, Any] = {"type": "L1Loss"}
 

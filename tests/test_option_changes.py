@@ -6,8 +6,8 @@ import pytest
 from tiny_run import write_options
 
 from realciao.errors import UserError
-from realciao.option_changes import changes
-from realciao.options import Options, load_options
+from realciao.options.changes import changes
+from realciao.options.run import Options, load_options
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from realciao.errors import OptionError
-from realciao.options import Options, dump_options, load_options
+from realciao.options.run import Options, dump_options, load_options
 
 MINIMAL: dict[str, Any] = {
     "name": "tiny",
@@ -448,5 +448,5 @@ def test_locate_names_the_deepest_line_that_exists(load: Any, folder: Path) -> N
 
 
 def test_loading_options_imports_nothing_heavy() -> None:
-    code = "import sys, realciao.options; print(*[m for m in ('torch', 'numpy', 'cv2', 'basicsr') if m in sys.modules])"
+    code = "import sys, realciao.options.run; print(*[m for m in ('torch', 'numpy', 'cv2', 'basicsr') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == ""

@@ -16,7 +16,7 @@ from tiny_run import tiny_options, write_options
 from realciao.archs import build_network
 from realciao.data import build_val_set
 from realciao.images.reading import read_rgb, to_array, to_tensor
-from realciao.options import Options, load_options
+from realciao.options.run import Options, load_options
 from realciao.report import build_page, draw_previews, read_run, refresh_report
 from realciao.report.chart import MOST_POINTS, Curve, draw, nice_ticks, thin
 from realciao.report.previews import EDGE_PX, find_sheets

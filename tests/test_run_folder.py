@@ -11,7 +11,7 @@ import pytest
 from tiny_run import write_options
 
 from realciao.errors import UserError
-from realciao.options import Options, load_options
+from realciao.options.run import Options, load_options
 from realciao.run_folder import RunFolder
 from realciao.run_state import save_state
 

@@ -9,7 +9,7 @@ import torch
 from tiny_run import write_options
 
 from realciao.engine import make_accelerator
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.stage_run import StageRun
 
 

@@ -11,7 +11,7 @@ from tiny_run import write_options
 
 from realciao import trackers
 from realciao.errors import OptionError
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.progress import Progress
 from realciao.run_folder import RunFolder
 from realciao.status import Status, StatusLine

@@ -13,7 +13,7 @@ import torch
 from tiny_run import write_options
 
 from realciao.commands.torture import main
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.run_state import load_state
 from realciao.trainer import Trainer
 from realciao.weights.state import read_state_dict

@@ -22,7 +22,7 @@ from realciao.errors import UserError
 from realciao.interruption import Interrupted
 from realciao.metrics import build_metric
 from realciao.objective import Objective
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.run_state import load_state
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer

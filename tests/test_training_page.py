@@ -11,7 +11,7 @@ from accelerate import init_empty_weights
 from realciao.archs import build_network
 from realciao.metrics import build_metric  # noqa: F401  (imports what fills the registries)
 from realciao.optim import build_scheduler
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.run_folder import RunFolder
 

@@ -23,7 +23,7 @@ from torch.distributed import init_process_group
 
 import realciao.trainer
 from realciao.errors import UserError
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer
 

@@ -97,7 +97,7 @@ def _trainer(args: argparse.Namespace, folder: Path) -> float:
     import os
 
     from realciao import trainer
-    from realciao.options import load_options
+    from realciao.options.run import load_options
 
     batch = _batch(args)
     clock: list[float] = []

@@ -127,7 +127,7 @@ def _with_encoder(args: argparse.Namespace) -> "tuple[nn.Module, dict[str, Any]]
     import torch
 
     from realciao.errors import OptionError, UserError
-    from realciao.options import load_options
+    from realciao.options.run import load_options
     from realciao.weights.catalogue import TEACHERS
     from realciao.weights.networks import build_network
     from realciao.weights.pretrained import load_encoder

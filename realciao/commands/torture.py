@@ -32,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from realciao.errors import UserError
-    from realciao.options import load_options
+    from realciao.options.run import load_options
 
     options = load_options(args.opt, args.set)
     if not hasattr(os, "fork"):

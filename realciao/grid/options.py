@@ -11,8 +11,8 @@ from msgspec import Meta
 from degradations import RecipeError
 from realciao.errors import OptionError, did_you_mean
 from realciao.grid.lr_images import Bicubic, Recipe, recipe
-from realciao.option_tree import Node, merge, override, read_tree
-from realciao.options import MAX_SCALE, FileName, Positive, Section, Spec
+from realciao.options.run import MAX_SCALE, FileName, Positive, Section, Spec
+from realciao.options.tree import Node, merge, override, read_tree
 
 Scale = Annotated[float, Meta(gt=0, le=MAX_SCALE)]
 

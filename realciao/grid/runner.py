@@ -23,7 +23,7 @@ from realciao.grid.scoring import MetricSet
 from realciao.grid.store import Store, digest, to_text
 from realciao.images.reading import from_float, read_rgb, size_text, to_float, write_image
 from realciao.metrics.metric import Metric
-from realciao.option_tree import Node
+from realciao.options.tree import Node
 
 Progress = Callable[[int, int, str], None]
 

@@ -7,7 +7,7 @@ from torch import nn
 from realciao.data import ValSet
 from realciao.errors import UserError
 from realciao.files import atomic_write
-from realciao.options import Options
+from realciao.options.run import Options
 from realciao.report.page import build_page
 from realciao.report.previews import draw_previews
 from realciao.report.run_data import read_run

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from realciao.measuring.machine import describe
-from realciao.options import Options
+from realciao.options.run import Options
 from realciao.report.previews import Sheet, find_sheets
 from realciao.run_folder import RunFolder
 

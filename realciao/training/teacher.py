@@ -10,7 +10,7 @@ from realciao.archs.resampling import sample
 from realciao.batch import TrainBatch
 from realciao.errors import OptionError, UserError
 from realciao.machine.devices import choose_dtype
-from realciao.options import TeacherOptions
+from realciao.options.run import TeacherOptions
 from realciao.weights.teachers import Teacher, read_teacher
 from realciao.weights.teaching import NoFeaturesError, RunningTeacher
 

@@ -22,7 +22,7 @@ from realciao.batch import TrainBatch
 from realciao.coords import make_cell, make_coord
 from realciao.engine import make_accelerator
 from realciao.errors import OptionError, UserError
-from realciao.options import Options, TeacherOptions, load_options
+from realciao.options.run import Options, TeacherOptions, load_options
 from realciao.run_state import load_state
 from realciao.stage_run import StageRun
 from realciao.trainer import Trainer

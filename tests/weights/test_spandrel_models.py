@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import realciao
 from realciao.errors import OptionError, UserError
-from realciao.options import TeacherOptions
+from realciao.options.run import TeacherOptions
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.training.teacher import LiveTeacher
 from realciao.weights.networks import teacher_network

@@ -10,7 +10,7 @@ import torch
 from realciao.archs import build_network
 from realciao.images.pixels import AnyImage
 from realciao.measuring.laps import Meter, clock
-from realciao.options import load_options
+from realciao.options.run import load_options
 from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import load_weights
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from realciao.errors import UserError
-from realciao.options import Options, dump_options
+from realciao.options.run import Options, dump_options
 
 TOLD = 8
 """Changes that are said; of more, how many."""

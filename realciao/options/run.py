@@ -17,7 +17,7 @@ import yaml
 from msgspec import Meta
 
 from realciao.errors import OptionError, did_you_mean
-from realciao.option_tree import Node, OptionDumper, merge, override, read_layers
+from realciao.options.tree import Node, OptionDumper, merge, override, read_layers
 
 MAX_SCALE = 30.0
 """The highest scale that options may ask for."""
