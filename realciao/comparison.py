@@ -12,12 +12,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from realciao.coords import scaled_size
-from realciao.crops import busiest
 from realciao.data import builtin_photo
 from realciao.errors import OptionError, UserError
+from realciao.figures.crops import busiest
+from realciao.figures.markdown import number, table
 from realciao.files import atomic_write
 from realciao.images.reading import from_float, read_rgb, write_image
-from realciao.markdown import number, table
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
 from realciao.options.run import Compare, Options

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from degradations import describe, target, trace
-from realciao.crops import busiest
+from realciao.figures.crops import busiest
 from realciao.images.reading import from_float, to_float, upscale_bicubic
 
 MIN_CROP_PX, MIN_CROP_LR_PX = 192, 32

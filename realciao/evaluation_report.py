@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from realciao.evaluation import Evaluation
+from realciao.figures.markdown import number, table
 from realciao.files import atomic_write
-from realciao.markdown import number, table
 from realciao.metrics.metric import Metric
 
 

@@ -10,8 +10,8 @@ from tiny_run import write_options
 
 from realciao.archs import build_network
 from realciao.comparison import PANEL_PX, Result, compare, draw_picture, pair_tables
-from realciao.crops import busiest
 from realciao.errors import OptionError, UserError
+from realciao.figures.crops import busiest
 from realciao.options.run import load_options
 from realciao.run_folder import RunFolder
 from realciao.trainer import Trainer

@@ -2,7 +2,7 @@
 
 import math
 
-from realciao.markdown import number, table
+from realciao.figures.markdown import number, table
 
 
 def test_cells_are_aligned_and_bars_in_them_escaped():

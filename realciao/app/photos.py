@@ -7,8 +7,8 @@ import numpy as np
 from realciao.app.limits import Limits
 from realciao.app.sessions import Given, Session, mapped_beside
 from realciao.app.views import View, show_part
-from realciao.crops import busiest
 from realciao.errors import UserError
+from realciao.figures.crops import busiest
 from realciao.images.pixels import AnyImage
 from realciao.images.reading import ImageError, read_photo, to_rgb
 

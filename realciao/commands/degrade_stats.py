@@ -11,9 +11,9 @@ from realciao.degradation_plans import load_pipeline, user_error
 from realciao.degradation_plots import draw_histograms, draw_severity
 from realciao.degradation_stats import CROP_PX, Row, measure_image, middle, summarise
 from realciao.errors import UserError
+from realciao.figures.markdown import table
 from realciao.files import atomic_write
 from realciao.images.reading import read_rgb
-from realciao.markdown import table
 
 WANTED_RESULTS = 200
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from realciao.errors import UserError
-from realciao.markdown import table
+from realciao.figures.markdown import table
 from realciao.weights.catalogue import TEACHERS, Named
 from realciao.weights.shipped import SHIPPED, Shipped, find_weights
 

@@ -1,9 +1,9 @@
 """The tables of an evaluation as Markdown and LaTeX."""
 
+from realciao.figures.markdown import table
 from realciao.grid.cells import Cell
 from realciao.grid.costs import COLUMNS, Cost
 from realciao.grid.results import Results
-from realciao.markdown import table
 
 COST_HEADINGS = {
     "params_m": "parameters / M",

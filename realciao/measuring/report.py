@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from realciao.markdown import table
+from realciao.figures.markdown import table
 
 Figure = str | int | float | bool | None
 

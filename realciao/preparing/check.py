@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from realciao.markdown import table
+from realciao.figures.markdown import table
 from realciao.preparing.audit import PROBLEMS, Facts, inspect
 from realciao.preparing.fingerprints import Thumbnail, find_matches
 from realciao.preparing.layouts import Finding
