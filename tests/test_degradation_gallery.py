@@ -15,8 +15,8 @@ from PIL import Image
 
 import degradations
 from realciao.commands.degrade import main
-from realciao.degradation_gallery import show
-from realciao.degradation_page import build_page
+from realciao.recipe_views.gallery import show
+from realciao.recipe_views.gallery_page import build_page
 
 _run = partial(exit_status, main)
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 import degradations
 from degradations.estimate import noise_sigma_8bit
-from realciao import degradation_match
 from realciao.commands.degrade import main
 from realciao.data import builtin_photo
-from realciao.degradation_advice import compare
-from realciao.degradation_match import Look, look_at_photo, look_at_result
 from realciao.images.reading import ImageError, read_luma_table, read_rgb
+from realciao.recipe_views import match as degradation_match
+from realciao.recipe_views.advice import compare
+from realciao.recipe_views.match import Look, look_at_photo, look_at_result
 
 _run = partial(exit_status, main)
 

@@ -13,8 +13,8 @@ from skimage.metrics import peak_signal_noise_ratio
 import degradations
 from realciao.commands.degrade import main
 from realciao.data import builtin_photo
-from realciao.degradation_stats import Row, measure_image, middle, summarise
 from realciao.images.reading import read_rgb, upscale_bicubic
+from realciao.recipe_views.statistics import Row, measure_image, middle, summarise
 
 RECIPE = """
 steps:

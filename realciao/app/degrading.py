@@ -15,11 +15,11 @@ from realciao.app.limits import DEGRADE_PIXELS
 from realciao.app.sessions import Session, Sessions
 from realciao.app.views import to_png
 from realciao.app.work import Message, Report
-from realciao.degradation_gallery import Pixels, show
-from realciao.degradation_plans import drawn_plans, load_pipeline, user_error
 from realciao.errors import UserError
 from realciao.images.reading import from_float, to_rgb
 from realciao.images.reading import to_png as image_to_png
+from realciao.recipe_views.gallery import Pixels, show
+from realciao.recipe_views.plans import drawn_plans, load_pipeline, user_error
 
 _PANEL_PX = 384
 """Longer side of a step's picture."""

@@ -6,13 +6,13 @@ from pathlib import Path
 from realciao.commands.degrade_pairs import plans_of
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.degradation_gallery import Exhibit, show
-from realciao.degradation_page import build_page
-from realciao.degradation_plans import user_error
-from realciao.degradation_sheet import draw_sheet
 from realciao.errors import UserError
 from realciao.files import atomic_write
 from realciao.images.reading import read_rgb, write_image
+from realciao.recipe_views.gallery import Exhibit, show
+from realciao.recipe_views.gallery_page import build_page
+from realciao.recipe_views.gallery_sheet import draw_sheet
+from realciao.recipe_views.plans import user_error
 
 MAX_IMAGES = 24
 """More would be a page that no browser opens gladly."""

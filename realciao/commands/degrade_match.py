@@ -10,13 +10,13 @@ from typing import Any
 from realciao.commands.degrade_stats import draws_per_image
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.degradation_advice import compare
-from realciao.degradation_match import LABELS, Look, look_at_photo, look_at_result
-from realciao.degradation_plans import drawn_plans, load_pipeline, user_error
-from realciao.degradation_plots import draw_match
 from realciao.errors import UserError
 from realciao.files import atomic_write
 from realciao.images.reading import read_luma_table, read_rgb
+from realciao.recipe_views.advice import compare
+from realciao.recipe_views.match import LABELS, Look, look_at_photo, look_at_result
+from realciao.recipe_views.plans import drawn_plans, load_pipeline, user_error
+from realciao.recipe_views.plots import draw_match
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,10 +9,10 @@ import numpy as np
 from degradations import apply
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.degradation_plans import MakePlan, drawn_plans, load_pipeline, replayed_plan, user_error
 from realciao.errors import UserError
 from realciao.files import atomic_write
 from realciao.images.reading import from_float, read_rgb, write_image
+from realciao.recipe_views.plans import MakePlan, drawn_plans, load_pipeline, replayed_plan, user_error
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from realciao.commands.each_image import each_image
 from realciao.commands.jobs import mirror, refuse_existing
-from realciao.degradation_plans import load_pipeline, user_error
-from realciao.degradation_plots import draw_histograms, draw_severity
-from realciao.degradation_stats import CROP_PX, Row, measure_image, middle, summarise
 from realciao.errors import UserError
 from realciao.figures.markdown import table
 from realciao.files import atomic_write
 from realciao.images.reading import read_rgb
+from realciao.recipe_views.plans import load_pipeline, user_error
+from realciao.recipe_views.plots import draw_histograms, draw_severity
+from realciao.recipe_views.statistics import CROP_PX, Row, measure_image, middle, summarise
 
 WANTED_RESULTS = 200
 

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from PIL import Image
 
 import degradations
-from realciao.degradation_plans import drawn_plans
 from realciao.images.matlab_resize import resize_levels
 from realciao.images.reading import from_float, to_array, to_float, to_tensor
+from realciao.recipe_views.plans import drawn_plans
 
 Picture = Float[np.ndarray, "h w 3"]
 Size = tuple[int, int]

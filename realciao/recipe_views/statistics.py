@@ -9,9 +9,9 @@ from jaxtyping import Float
 
 from degradations import Pipeline, build_pipeline, target
 from degradations.measure import Measured, effective_blur_px, measure_steps
-from realciao.degradation_gallery import psnr_db
-from realciao.degradation_plans import drawn_plans
 from realciao.images.reading import from_float, to_float
+from realciao.recipe_views.gallery import psnr_db
+from realciao.recipe_views.plans import drawn_plans
 
 CROP_PX = 256
 """Edge of the middle part of each image that is degraded; smaller images are taken whole."""

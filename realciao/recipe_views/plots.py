@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from realciao.degradation_stats import QUANTITIES, Row, summarise, values
+from realciao.recipe_views.statistics import QUANTITIES, Row, summarise, values
 
 BINS = 24
 GRID = {"alpha": 0.3, "linewidth": 0.6}

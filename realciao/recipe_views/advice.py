@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from realciao.degradation_match import LABELS, Look
+from realciao.recipe_views.match import LABELS, Look
 
 OUTER = (5, 95)
 """Percentiles between which a set of images is said to lie."""

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from realciao.degradation_gallery import Exhibit, Panel
 from realciao.images.reading import size_text
+from realciao.recipe_views.gallery import Exhibit, Panel
 
 PANEL_PX, GAP_PX, COLUMNS = 224, 16, 7
 HEADING_PX, LINE_PX, CAPTION_LINES, CAPTION_CHARACTERS = 44, 17, 5, 34

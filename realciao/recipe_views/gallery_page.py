@@ -10,8 +10,8 @@ from string import Template
 
 from PIL import Image
 
-from realciao.degradation_gallery import Exhibit, Panel, Pixels
 from realciao.images.reading import size_text
+from realciao.recipe_views.gallery import Exhibit, Panel, Pixels
 
 MAX_EMBEDDED_PX = 384
 """Longer side of a step's picture in the page; larger ones are made smaller."""
