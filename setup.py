@@ -30,9 +30,9 @@ setup(
     packages=find_packages(include=["realciao*", "degradations*"]),
     package_data={
         "degradations": ["recipes/*.yml"],
-        "realciao": ["report/*.css"],
+        "realciao.training.report": ["*.css"],
         "realciao.app": ["page/*"],
-        "realciao.grid": ["page.html"],
+        "realciao.evaluation.grid": ["page.html"],
         "realciao.weights": ["*.safetensors"],
     },
     install_requires=[

@@ -14,7 +14,7 @@ if not __package__:  # run as a script: import from the repository root, not fro
 from realciao.commands import Parser, command
 
 if TYPE_CHECKING:
-    from realciao.trainer import Trainer
+    from realciao.training.trainer import Trainer
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.options.run import load_options
 
     options = load_options(arguments.opt, arguments.set)
-    from realciao.interruption import Interrupted
-    from realciao.trainer import Trainer  # takes seconds, and a wrong option is told at once
+    from realciao.training.interruption import Interrupted
+    from realciao.training.trainer import Trainer  # takes seconds, and a wrong option is told at once
 
     try:
         trainer = Trainer(options, auto_resume=arguments.auto_resume, overwrite=arguments.overwrite)
@@ -64,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _estimate(trainer: "Trainer") -> None:
     """Prints what the data are like and what the run will take."""
-    from realciao.data_audit import audit
-    from realciao.engine import lost_process_in_one_line
-    from realciao.estimate import describe_costs, measure_stage
-    from realciao.stage_run import StageRun
+    from realciao.preparing.run_audit import audit
+    from realciao.training.engine import lost_process_in_one_line
+    from realciao.training.estimate import describe_costs, measure_stage
+    from realciao.training.stage_run import StageRun
 
     options, accelerator = trainer.options, trainer.accelerator
     stages = range(len(options.stages))

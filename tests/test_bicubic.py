@@ -11,7 +11,7 @@ from PIL import Image
 from realciao.archs import build_network
 from realciao.errors import OptionError
 from realciao.images.reading import to_array, to_tensor, upscale_bicubic
-from realciao.optim import build_optimizer
+from realciao.training.optim import build_optimizer
 from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import load_weights, save_weights
 

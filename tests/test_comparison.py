@@ -9,12 +9,12 @@ from PIL import Image
 from tiny_run import write_options
 
 from realciao.archs import build_network
-from realciao.comparison import PANEL_PX, Result, compare, draw_picture, pair_tables
 from realciao.errors import OptionError, UserError
 from realciao.figures.crops import busiest
 from realciao.options.run import load_options
-from realciao.run_folder import RunFolder
-from realciao.trainer import Trainer
+from realciao.training.comparison import PANEL_PX, Result, compare, draw_picture, pair_tables
+from realciao.training.run_folder import RunFolder
+from realciao.training.trainer import Trainer
 from realciao.weights.checkpoint import save_weights
 
 

@@ -12,10 +12,10 @@ from tiny_run import write_options
 
 from realciao.data import TrainSet, build_train_loader, build_train_set
 from realciao.errors import OptionError
-from realciao.interruption import Interrupted
 from realciao.options.run import load_options
-from realciao.stage_run import StageRun
-from realciao.trainer import Trainer
+from realciao.training.interruption import Interrupted
+from realciao.training.stage_run import StageRun
+from realciao.training.trainer import Trainer
 
 POINTS: dict[str, Any] = {"lq_size": 16, "sample_q": 60}
 WINDOW: dict[str, Any] = {"window": 24}
@@ -93,7 +93,7 @@ def test_a_run_that_degrades_on_the_device_resumes_bit_for_bit(tmp_path: Path, m
 
     whole = train("whole")
     with monkeypatch.context() as patch:
-        patch.setattr("realciao.trainer.rehearse", lambda *_: None)
+        patch.setattr("realciao.training.trainer.rehearse", lambda *_: None)
         original, steps = StageRun.step, iter(range(1, 100))
 
         def interrupted(self: StageRun, *arguments: Any) -> Any:

@@ -8,12 +8,12 @@ import torch
 from tiny_run import write_options
 
 from realciao.data import build_val_set
-from realciao.data_audit import audit
-from realciao.estimate import StageCost, _duration, describe_costs, measure_stage
 from realciao.options.run import load_options
-from realciao.run_folder import RunFolder
-from realciao.stage_run import StageRun
-from realciao.trainer import Trainer
+from realciao.preparing.run_audit import audit
+from realciao.training.estimate import StageCost, _duration, describe_costs, measure_stage
+from realciao.training.run_folder import RunFolder
+from realciao.training.stage_run import StageRun
+from realciao.training.trainer import Trainer
 
 WIDE = ["network_g.encoder.num_feat=48", "stages.0.total_iter=3", "stages.1.total_iter=2", "logger.save_every=2"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from realciao.ema import make_ema
+from realciao.training.ema import make_ema
 
 
 @pytest.mark.parametrize("warmup", [False, True])

@@ -11,10 +11,10 @@ import torch
 
 from realciao.archs import build_network
 from realciao.errors import UserError
-from realciao.health import Health, Unhealthy, color_fault, out_of_memory
 from realciao.machine.devices import is_out_of_memory
 from realciao.options.run import Health as Limits
 from realciao.options.run import Stage, TrainData, load_options
+from realciao.training.health import Health, Unhealthy, color_fault, out_of_memory
 
 QUICKSTART = Path(__file__).resolve().parents[1] / "options" / "quickstart.yml"
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import realciao.losses  # noqa: F401  (fills the registry)
 from realciao.errors import OptionError
-from realciao.objective import Objective, terms
 from realciao.options.run import Stage, TrainData
 from realciao.registry import LOSS_REGISTRY, build
+from realciao.training.objective import Objective, terms
 
 SMALL = settings(max_examples=20, deadline=None, derandomize=True)
 SIZES = st.tuples(st.integers(1, 2), st.integers(2, 9), st.integers(2, 9))

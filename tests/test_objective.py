@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from realciao.errors import OptionError
-from realciao.objective import Objective
 from realciao.options.run import Stage, TrainData
+from realciao.training.objective import Objective
 
 SPEC: dict[str, Any] = {"type": "L1Loss"}
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from realciao.errors import OptionError
-from realciao.optim import build_optimizer, build_scheduler, wind
+from realciao.training.optim import build_optimizer, build_scheduler, wind
 
 
 def test_an_optimizer_has_the_settings_of_its_spec_and_leaves_frozen_parameters_alone() -> None:

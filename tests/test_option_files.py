@@ -16,8 +16,8 @@ from realciao.data import build_val_set
 from realciao.errors import OptionError
 from realciao.metrics import build_metric
 from realciao.options.run import Options, load_options
-from realciao.rehearsal import rehearse, rehearse_validation
-from realciao.stage_run import StageRun, Weights
+from realciao.training.rehearsal import rehearse, rehearse_validation
+from realciao.training.stage_run import StageRun, Weights
 from realciao.weights.checkpoint import save_weights
 from realciao.weights.networks import build_network
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from realciao.progress import LossMeans, Progress
+from realciao.training.progress import LossMeans, Progress
 
 
 class Clock:
@@ -18,7 +18,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("realciao.progress.time.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("realciao.training.progress.time.perf_counter", lambda: clock.now)
     return clock
 
 

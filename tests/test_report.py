@@ -17,11 +17,11 @@ from realciao.archs import build_network
 from realciao.data import build_val_set
 from realciao.images.reading import read_rgb, to_array, to_tensor
 from realciao.options.run import Options, load_options
-from realciao.report import build_page, draw_previews, read_run, refresh_report
-from realciao.report.chart import MOST_POINTS, Curve, draw, nice_ticks, thin
-from realciao.report.previews import EDGE_PX, find_sheets
-from realciao.run_folder import RunFolder
-from realciao.trainer import Trainer
+from realciao.training.report import build_page, draw_previews, read_run, refresh_report
+from realciao.training.report.chart import MOST_POINTS, Curve, draw, nice_ticks, thin
+from realciao.training.report.previews import EDGE_PX, find_sheets
+from realciao.training.run_folder import RunFolder
+from realciao.training.trainer import Trainer
 
 VOID = {"meta", "img", "br"}
 

@@ -12,8 +12,8 @@ from tiny_run import write_options
 
 from realciao.errors import UserError
 from realciao.options.run import Options, load_options
-from realciao.run_folder import RunFolder
-from realciao.run_state import save_state
+from realciao.training.run_folder import RunFolder
+from realciao.training.run_state import save_state
 
 
 def open_run(run: RunFolder, options: Options, auto_resume: bool, overwrite: bool) -> Path | None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from realciao.errors import UserError
-from realciao.run_state import load_state, save_state, saved_states
+from realciao.training.run_state import load_state, save_state, saved_states
 
 STATE = {"step": 100, "net": {"w": torch.arange(3.0)}, "skipped": [1, 2]}
 

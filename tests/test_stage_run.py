@@ -8,9 +8,9 @@ import pytest
 import torch
 from tiny_run import write_options
 
-from realciao.engine import make_accelerator
 from realciao.options.run import load_options
-from realciao.stage_run import StageRun
+from realciao.training.engine import make_accelerator
+from realciao.training.stage_run import StageRun
 
 
 def started(folder: Path, *overrides: str) -> StageRun:

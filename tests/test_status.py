@@ -9,13 +9,13 @@ import pytest
 from accelerate.tracking import GeneralTracker
 from tiny_run import write_options
 
-from realciao import trackers
 from realciao.errors import OptionError
 from realciao.options.run import load_options
-from realciao.progress import Progress
-from realciao.run_folder import RunFolder
-from realciao.status import Status, StatusLine
-from realciao.trainer import Trainer
+from realciao.training import trackers
+from realciao.training.progress import Progress
+from realciao.training.run_folder import RunFolder
+from realciao.training.status_line import Status, StatusLine
+from realciao.training.trainer import Trainer
 
 STATUS = Status("psnr", 120, 700, {"l_g_pix": 0.05214}, 2e-3, 14.12, 0.031, 0.94, "0:09:51")
 

@@ -14,8 +14,8 @@ from tiny_run import write_options
 
 from realciao.commands.torture import main
 from realciao.options.run import load_options
-from realciao.run_state import load_state
-from realciao.trainer import Trainer
+from realciao.training.run_state import load_state
+from realciao.training.trainer import Trainer
 from realciao.weights.state import read_state_dict
 
 OPERATIONS = ("os.fsync", "os.rename", "os.replace", "os.unlink", "shutil.rmtree", "torch.save")
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 def forkable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread, as those of a parent are not there in its child; and no rehearsal, which tests of its own have."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)
+    monkeypatch.setattr("realciao.training.trainer.rehearse", lambda *_: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

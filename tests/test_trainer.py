@@ -17,16 +17,16 @@ from two_processes import run_two
 
 import realciao
 from realciao.data import build_val_set
-from realciao.engine import make_accelerator
 from realciao.errors import UserError
-from realciao.interruption import Interrupted
 from realciao.metrics import build_metric
-from realciao.objective import Objective
 from realciao.options.run import load_options
-from realciao.run_state import load_state
-from realciao.stage_run import StageRun
-from realciao.trainer import Trainer
-from realciao.validation import score_network
+from realciao.training.engine import make_accelerator
+from realciao.training.interruption import Interrupted
+from realciao.training.objective import Objective
+from realciao.training.run_state import load_state
+from realciao.training.stage_run import StageRun
+from realciao.training.trainer import Trainer
+from realciao.training.validation import score_network
 
 
 def train(folder: Path, *overrides: str, **flags: bool) -> Path:
@@ -52,7 +52,7 @@ def rows(run: Path) -> list[dict[str, Any]]:
 
 def stop_after(step: int, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Calls `act` in the course of training step `step` (counted over the run)."""
-    monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)  # so that its steps are not counted
+    monkeypatch.setattr("realciao.training.trainer.rehearse", lambda *_: None)  # so that its steps are not counted
     original = StageRun.step
     calls = iter(range(1, 1000))
 
@@ -111,7 +111,9 @@ def test_whatever_ends_a_run_is_one_line_and_it_goes_on_from_the_last_good_state
         raise error
 
     def fill_the_disk() -> None:
-        monkeypatch.setattr("realciao.run_state.torch.save", lambda *_: spoil(OSError(28, "No space left on device")))
+        monkeypatch.setattr(
+            "realciao.training.run_state.torch.save", lambda *_: spoil(OSError(28, "No space left on device"))
+        )
 
     full = torch.OutOfMemoryError("CUDA out of memory")
     # the step of this run in which it happens, counted from where it goes on; what is said; the steps saved after it
@@ -148,8 +150,10 @@ def test_a_run_that_goes_wrong_is_stopped_and_goes_on_from_its_last_healthy_stat
 ) -> None:
     checkpoints = tmp_path / "experiments" / "tiny" / "checkpoints"
     real, fake = Objective.discriminator_real, Objective.discriminator_fake
-    monkeypatch.setattr("realciao.health.SHIFT", 10.0)  # so young a network has no colours yet: only NaN is a fault
-    monkeypatch.setattr("realciao.health.FADED", 0.0)
+    monkeypatch.setattr(
+        "realciao.training.health.SHIFT", 10.0
+    )  # so young a network has no colours yet: only NaN is a fault
+    monkeypatch.setattr("realciao.training.health.FADED", 0.0)
 
     def scale_losses(patch: pytest.MonkeyPatch, first_pass: int, factor: float) -> None:
         """From the `first_pass`-th batch on, the discriminator's losses are multiplied."""
@@ -181,7 +185,7 @@ def test_a_run_that_goes_wrong_is_stopped_and_goes_on_from_its_last_healthy_stat
         (poison, "max_off_color=1", "colours have drifted by nan", 6, {6, 7}),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr("realciao.trainer.rehearse", lambda *_: None)
+            patch.setattr("realciao.training.trainer.rehearse", lambda *_: None)
             inject(patch)
             with pytest.raises(UserError, match=rf"{says}.*last healthy state is .*step_{healthy}\b") as caught:
                 train(tmp_path, "logger.save_every=1", f"health.{limit}", auto_resume=True)
@@ -195,7 +199,7 @@ def test_a_run_that_goes_wrong_is_stopped_and_goes_on_from_its_last_healthy_stat
 def test_a_gradient_that_is_not_finite_moves_nothing_and_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)
+    monkeypatch.setattr("realciao.training.trainer.rehearse", lambda *_: None)
     original, passes = Objective.generator, itertools.count(1)
 
     def spoilt(self: Objective, *arguments: Any) -> dict[str, torch.Tensor]:
@@ -216,7 +220,7 @@ def test_resume_is_exact_with_everything_that_keeps_a_state(tmp_path: Path, monk
         accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=4.0, growth_interval=3)
         return accelerator
 
-    monkeypatch.setattr("realciao.trainer.make_accelerator", with_scaler)
+    monkeypatch.setattr("realciao.training.trainer.make_accelerator", with_scaler)
     losses = "[{type: CharbonnierLoss, target: usm}, {type: FFTLoss}, {type: LowFrequencyColorLoss, size_px: 4}]"
     rich = (
         *("datasets.train.pipeline=realesrgan", "datasets.train.num_workers=2"),
@@ -262,7 +266,7 @@ def test_the_average_is_what_its_recursion_says_and_where_the_second_stage_start
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    monkeypatch.setattr("realciao.trainer.rehearse", lambda *_: None)  # so that its step is not seen
+    monkeypatch.setattr("realciao.training.trainer.rehearse", lambda *_: None)  # so that its step is not seen
     original = StageRun.step
 
     def watched(self: StageRun, *arguments: Any) -> dict[str, torch.Tensor]:

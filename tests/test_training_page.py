@@ -10,10 +10,10 @@ from accelerate import init_empty_weights
 
 from realciao.archs import build_network
 from realciao.metrics import build_metric  # noqa: F401  (imports what fills the registries)
-from realciao.optim import build_scheduler
 from realciao.options.run import load_options
 from realciao.registry import ARCH_REGISTRY, build
-from realciao.run_folder import RunFolder
+from realciao.training.optim import build_scheduler
+from realciao.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")

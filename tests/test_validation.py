@@ -7,7 +7,7 @@ from torch import nn
 
 from realciao.batch import EvalItem
 from realciao.metrics import build_metric
-from realciao.validation import means, score_network
+from realciao.training.validation import means, score_network
 
 
 class Constant(nn.Module):

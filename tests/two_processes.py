@@ -21,11 +21,11 @@ from accelerate.state import AcceleratorState, GradientState
 from tiny_run import write_options
 from torch.distributed import init_process_group
 
-import realciao.trainer
+import realciao.training.trainer
 from realciao.errors import UserError
 from realciao.options.run import load_options
-from realciao.stage_run import StageRun
-from realciao.trainer import Trainer
+from realciao.training.stage_run import StageRun
+from realciao.training.trainer import Trainer
 
 TIMEOUT_S = 200
 
@@ -103,9 +103,9 @@ def _train(rank: int, folder: Path, overrides: list[str]) -> None:
 
     original = StageRun.step
     if not is_first:
-        realciao.trainer.rehearse = lambda *_: hang_until(folder / "hang before")
+        realciao.training.trainer.rehearse = lambda *_: hang_until(folder / "hang before")
     fail("hang before", "engine.timeout_s=2")
-    realciao.trainer.rehearse = lambda *_: None
+    realciao.training.trainer.rehearse = lambda *_: None
     second_in_step(lambda: hang_until(folder / "hang within"))
     fail("hang within", "stages.0.total_iter=2")
     second_in_step(lambda: os._exit(9))

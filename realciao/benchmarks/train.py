@@ -96,8 +96,8 @@ def _trainer(args: argparse.Namespace, folder: Path) -> float:
     import contextlib
     import os
 
-    from realciao import trainer
     from realciao.options.run import load_options
+    from realciao.training import trainer
 
     batch = _batch(args)
     clock: list[float] = []

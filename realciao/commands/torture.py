@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = load_options(args.opt, args.set)
     if not hasattr(os, "fork"):
         raise UserError("torture.py needs a system with fork")
-    from realciao.trainer import Trainer  # once, and not in each child
+    from realciao.training.trainer import Trainer  # once, and not in each child
 
     root = Path(options.path.experiments_root)
     names = {kind: f"{options.name}_{kind}" for kind in ("whole", "killed")}

@@ -20,13 +20,13 @@ import realciao
 import realciao.train
 from realciao.batch import TrainBatch
 from realciao.coords import make_cell, make_coord
-from realciao.engine import make_accelerator
 from realciao.errors import OptionError, UserError
 from realciao.options.run import Options, TeacherOptions, load_options
-from realciao.run_state import load_state
-from realciao.stage_run import StageRun
-from realciao.trainer import Trainer
+from realciao.training.engine import make_accelerator
+from realciao.training.run_state import load_state
+from realciao.training.stage_run import StageRun
 from realciao.training.teacher import LiveTeacher
+from realciao.training.trainer import Trainer
 from realciao.weights.header import read_header
 from realciao.weights.teachers import read_teacher
 

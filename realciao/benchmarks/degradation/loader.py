@@ -18,7 +18,7 @@ from realciao.measuring.report import Figure, Table
 from realciao.measuring.rounds import interleave, median_ratio
 from realciao.measuring.targets import Target, judge
 from realciao.options.run import load_options
-from realciao.stage_run import StageRun
+from realciao.training.stage_run import StageRun
 
 OPTIONS = REPOSITORY / "options" / "quickstart.yml"
 SETTLING_STEPS = 8

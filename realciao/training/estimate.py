@@ -18,9 +18,9 @@ from realciao.figures.markdown import table
 from realciao.measuring.usage import GIB, forget_peak, peak_gib
 from realciao.metrics.metric import Metric
 from realciao.options.run import Options, Stage
-from realciao.rehearsal import full_step
-from realciao.stage_run import StageRun, Weights
-from realciao.validation import score_network
+from realciao.training.rehearsal import full_step
+from realciao.training.stage_run import StageRun, Weights
+from realciao.training.validation import score_network
 
 TIMED_STEPS = 3
 """The median counts; one more goes before, in which memory is allocated."""

@@ -8,7 +8,7 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, TensorBoar
 
 from realciao.errors import OptionError, did_you_mean
 from realciao.options.run import Options
-from realciao.run_folder import RunFolder
+from realciao.training.run_folder import RunFolder
 
 PROJECT = "realciao"
 """Under which services keep the runs; a run's name is its own there too."""

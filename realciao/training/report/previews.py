@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import nn
 
 from realciao.batch import EvalItem
-from realciao.comparison import busiest
 from realciao.coords import make_axis, make_cell
 from realciao.data import ValSet
 from realciao.images.reading import ImageError, from_float, to_array, to_tensor, upscale_bicubic, write_image
+from realciao.training.comparison import busiest
 
 PER_SET = 4
 """Images of each validation set."""

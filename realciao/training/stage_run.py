@@ -12,13 +12,13 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from realciao.batch import TrainBatch
 from realciao.data import Needs, build_train_set
-from realciao.ema import make_ema
 from realciao.errors import OptionError, UserError, did_you_mean
-from realciao.health import Health
-from realciao.objective import Objective
-from realciao.optim import build_optimizer, build_scheduler, wind
 from realciao.options.run import Options
 from realciao.registry import ARCH_REGISTRY, build
+from realciao.training.ema import make_ema
+from realciao.training.health import Health
+from realciao.training.objective import Objective
+from realciao.training.optim import build_optimizer, build_scheduler, wind
 from realciao.training.teacher import LiveTeacher, find_teacher
 from realciao.weights.checkpoint import load_weights
 from realciao.weights.networks import borrowed, build_network
@@ -162,7 +162,7 @@ class StageRun:
             The losses, detached, as means over the batches.
 
         Raises:
-            Unhealthy: too much has gone wrong, see `realciao.health`.
+            Unhealthy: too much has gone wrong, see `realciao.training.health`.
         """
         stage = self.stage
         batches = [self._finish(batch) for batch in loaded]

@@ -17,14 +17,14 @@ from realciao.errors import UserError
 from realciao.files import atomic_write, remove_folder
 from realciao.options.changes import changes
 from realciao.options.run import Options, dump_options, load_options
-from realciao.run_state import load_state, saved_states, set_aside, superfluous
+from realciao.training.run_state import load_state, saved_states, set_aside, superfluous
 
 logger = logging.getLogger("realciao")
 
 
 class RunFolder:
     """`experiments_root/name`: options.yml, train.log, metrics.jsonl, tb/, checkpoints/step_N/, models/, report.html
-    and previews/ of `realciao.report`, comparison.png, comparison.md and upscaled/ of `realciao.comparison`.
+    and previews/ of `realciao.training.report`, comparison.png, comparison.md and upscaled/ of `realciao.training.comparison`.
     """
 
     def __init__(self, options: Options) -> None:

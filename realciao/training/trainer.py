@@ -13,25 +13,25 @@ from accelerate.utils import broadcast_object_list, gather_object, send_to_devic
 from torch import Tensor
 
 from realciao.batch import EvalItem
-from realciao.comparison import compare, read_photo
 from realciao.data import build_train_loader, build_val_set
-from realciao.engine import lost_process_in_one_line, make_accelerator, share_cores
 from realciao.errors import UserError
-from realciao.health import Unhealthy, out_of_memory
-from realciao.interruption import Interrupted, Interruption
 from realciao.machine.devices import is_out_of_memory
 from realciao.measuring.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options.run import Options, Stage
-from realciao.progress import LossMeans, Progress
-from realciao.rehearsal import rehearse, rehearse_validation
-from realciao.report import refresh_report
-from realciao.run_folder import RunFolder
-from realciao.run_state import load_state, save_state
-from realciao.stage_run import StageRun, Weights
-from realciao.status import Status, StatusLine
-from realciao.trackers import make_trackers, tell_options
-from realciao.validation import means, score_network
+from realciao.training.comparison import compare, read_photo
+from realciao.training.engine import lost_process_in_one_line, make_accelerator, share_cores
+from realciao.training.health import Unhealthy, out_of_memory
+from realciao.training.interruption import Interrupted, Interruption
+from realciao.training.progress import LossMeans, Progress
+from realciao.training.rehearsal import rehearse, rehearse_validation
+from realciao.training.report import refresh_report
+from realciao.training.run_folder import RunFolder
+from realciao.training.run_state import load_state, save_state
+from realciao.training.stage_run import StageRun, Weights
+from realciao.training.status_line import Status, StatusLine
+from realciao.training.trackers import make_trackers, tell_options
+from realciao.training.validation import means, score_network
 from realciao.weights.checkpoint import save_weights
 from realciao.weights.networks import build_network
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from realciao.measuring.machine import describe
 from realciao.options.run import Options
-from realciao.report.previews import Sheet, find_sheets
-from realciao.run_folder import RunFolder
+from realciao.training.report.previews import Sheet, find_sheets
+from realciao.training.run_folder import RunFolder
 
 MOST_STEPS = 5
 """Pictures in a row of a contact sheet, which bounds the size of the file."""

@@ -8,9 +8,9 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from realciao.report.chart import Curve, Points, draw, number
-from realciao.report.previews import Sheet
-from realciao.report.run_data import RunData
+from realciao.training.report.chart import Curve, Points, draw, number
+from realciao.training.report.previews import Sheet
+from realciao.training.report.run_data import RunData
 
 SPEEDS = {"images_per_s", "data_share", "memory_gib"}
 LOWER_BETTER = ("niqe", "brisque", "piqe", "lpips", "dists", "nrqm_inverse", "consistency")
@@ -221,4 +221,4 @@ def _pre(text: str) -> str:
 
 @cache
 def _style() -> str:
-    return resources.files("realciao.report").joinpath("style.css").read_text(encoding="utf-8")
+    return resources.files("realciao.training.report").joinpath("style.css").read_text(encoding="utf-8")

@@ -21,9 +21,9 @@ from realciao.images.reading import from_float, read_rgb, write_image
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric
 from realciao.options.run import Compare, Options
-from realciao.run_folder import RunFolder
+from realciao.training.run_folder import RunFolder
+from realciao.training.validation import upscale_bicubic
 from realciao.upscaling.upscaler import Upscaler
-from realciao.validation import upscale_bicubic
 
 logger = logging.getLogger("realciao")
 

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from realciao.progress import Progress
+from realciao.training.progress import Progress
 
 REFRESH_PER_S = 4
 

@@ -11,10 +11,10 @@ from accelerate.utils import send_to_device
 
 from realciao.coords import make_axis, make_cell
 from realciao.data import ValSet
-from realciao.engine import is_lost_process
 from realciao.errors import OptionError, UserError
 from realciao.images.reading import to_tensor
-from realciao.stage_run import StageRun, Weights
+from realciao.training.engine import is_lost_process
+from realciao.training.stage_run import StageRun, Weights
 
 VALIDATED = 4
 """Images of a validation set that are tried."""

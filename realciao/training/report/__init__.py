@@ -8,10 +8,10 @@ from realciao.data import ValSet
 from realciao.errors import UserError
 from realciao.files import atomic_write
 from realciao.options.run import Options
-from realciao.report.page import build_page
-from realciao.report.previews import draw_previews
-from realciao.report.run_data import read_run
-from realciao.run_folder import RunFolder
+from realciao.training.report.page import build_page
+from realciao.training.report.previews import draw_previews
+from realciao.training.report.run_data import read_run
+from realciao.training.run_folder import RunFolder
 
 logger = logging.getLogger("realciao")
 
