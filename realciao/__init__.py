@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realciao.evaluation import evaluate as evaluate
+    from realciao.evaluation.folder import evaluate as evaluate
     from realciao.options.run import load_options as load_options
     from realciao.upscaling.upscaler import Upscaler as Upscaler
     from realciao.weights.checkpoint import load_weights as load_weights
@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Upscaler": "realciao.upscaling.upscaler",
     "build_network": "realciao.weights.networks",
-    "evaluate": "realciao.evaluation",
+    "evaluate": "realciao.evaluation.folder",
     "from_published": "realciao.weights.published",
     "load_options": "realciao.options.run",
     "load_weights": "realciao.weights.checkpoint",

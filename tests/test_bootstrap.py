@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from realciao import bootstrap
-from realciao.bootstrap import mean_interval, paired_difference
+from realciao.evaluation import bootstrap
+from realciao.evaluation.bootstrap import mean_interval, paired_difference
 
 
 @pytest.mark.parametrize("n", [5, 20, 100])

@@ -12,8 +12,8 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from realciao.errors import UserError
-from realciao.evaluation import Evaluation, Failure, Row, evaluate, score
-from realciao.evaluation_report import to_json, write_report
+from realciao.evaluation.folder import Evaluation, Failure, Row, evaluate, score
+from realciao.evaluation.folder_report import to_json, write_report
 from realciao.images.reading import write_image
 from realciao.metrics import build_metric
 from realciao.metrics.metric import Metric

@@ -6,9 +6,9 @@ import pytest
 from tiny_grid import tiny_grid
 
 from realciao.archs import build_network
-from realciao.grid import costs as module
-from realciao.grid.costs import measure_costs
-from realciao.grid.report import write_grid_report
+from realciao.evaluation.grid import costs as module
+from realciao.evaluation.grid.costs import measure_costs
+from realciao.evaluation.grid.report import write_grid_report
 
 NETWORK = {
     "type": "CiaoSR",

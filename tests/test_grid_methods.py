@@ -13,10 +13,10 @@ from test_imports import FILES, imported, within
 
 import realciao
 from realciao.errors import OptionError, UserError
-from realciao.grid.data_sets import Item
-from realciao.grid.lr_images import Bicubic
-from realciao.grid.methods import basicsr_network, build_method
-from realciao.grid.methods.weights import CODE
+from realciao.evaluation.grid.data_sets import Item
+from realciao.evaluation.grid.lr_images import Bicubic
+from realciao.evaluation.grid.methods import basicsr_network, build_method
+from realciao.evaluation.grid.methods.weights import CODE
 from realciao.images.reading import write_image
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.weights.catalogue import TEACHERS

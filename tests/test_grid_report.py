@@ -14,12 +14,12 @@ from tiny_grid import tiny_grid, write_pictures
 
 from realciao.commands.evaluate import main
 from realciao.errors import UserError
-from realciao.grid.cells import make_cells, verdicts
-from realciao.grid.crops import make_views
-from realciao.grid.options import load_grid_options
-from realciao.grid.report import write_grid_report
-from realciao.grid.results import Results
-from realciao.grid.runner import Runner
+from realciao.evaluation.grid.cells import make_cells, verdicts
+from realciao.evaluation.grid.crops import make_views
+from realciao.evaluation.grid.options import load_grid_options
+from realciao.evaluation.grid.report import write_grid_report
+from realciao.evaluation.grid.results import Results
+from realciao.evaluation.grid.runner import Runner
 from realciao.images.reading import from_float, read_rgb, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,7 +114,7 @@ def test_who_is_better_on_my_photos_is_what_the_last_line_says(tmp_path: Path, c
 def test_crops_are_where_the_methods_differ_most_or_where_the_user_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("realciao.grid.crops.EDGE_PX", (8, 8))
+    monkeypatch.setattr("realciao.evaluation.grid.crops.EDGE_PX", (8, 8))
     crop = {"data": "made", "image": "a", "scale": 2, "box": [2, 4, 10, 14]}
     results = with_blur(tmp_path, crops=[crop], auto_crops=1)
     by_hand, auto = make_views(results)

@@ -11,11 +11,11 @@ from skimage.metrics import peak_signal_noise_ratio
 from tiny_grid import tiny_grid, write_pictures
 
 from realciao.errors import OptionError
-from realciao.grid.cells import make_cells
-from realciao.grid.methods.bicubic import Bicubic
-from realciao.grid.report import to_csv, to_json, to_markdown
-from realciao.grid.results import Results
-from realciao.grid.runner import Runner
+from realciao.evaluation.grid.cells import make_cells
+from realciao.evaluation.grid.methods.bicubic import Bicubic
+from realciao.evaluation.grid.report import to_csv, to_json, to_markdown
+from realciao.evaluation.grid.results import Results
+from realciao.evaluation.grid.runner import Runner
 from realciao.images.matlab_resize import resize_levels
 
 SET5 = Path(os.environ.get("REALCIAO_SHARED", "$REALCIAO_SHARED")) / "data" / "test" / "Set5"

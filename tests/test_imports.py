@@ -21,7 +21,6 @@ LAYERS = {
     "coords": "",
     "batch": "",
     "options": "",
-    "bootstrap": "",
     "machine": "",
     "registry": "degradations",
     "measuring": "figures",
@@ -32,18 +31,15 @@ LAYERS = {
     "data": "archs batch coords degradations images registry",
     "weights": "archs registry",
     "doctor": "metrics",
-    "evaluation": "images metrics",
     "preparing": "data degradations figures images weights",
     "upscaling": "archs coords images machine weights",
-    "evaluation_report": "evaluation figures metrics",
     "app": "degradations figures images recipe_views upscaling",
-    "grid": "bootstrap coords degradations evaluation figures images measuring metrics options recipe_views registry "
-    "upscaling weights",
+    "evaluation": "coords degradations figures images measuring metrics options recipe_views registry upscaling weights",
     "training": "archs batch coords data evaluation figures images losses machine measuring metrics options registry "
     "upscaling weights",
     "benchmarks": "archs coords data degradations images measuring options training upscaling weights",
-    "commands": "app benchmarks data degradations doctor evaluation evaluation_report figures grid images machine measuring "
-    "options preparing recipe_views training upscaling weights",
+    "commands": "app benchmarks data degradations doctor evaluation figures images machine measuring options preparing "
+    "recipe_views training upscaling weights",
     "train": "commands options preparing training",
     "scripts": "commands",
 }

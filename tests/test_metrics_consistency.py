@@ -7,7 +7,7 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from realciao.errors import UserError
-from realciao.evaluation import evaluate, score
+from realciao.evaluation.folder import evaluate, score
 from realciao.images.matlab_resize import resize_levels
 from realciao.metrics import build_metric
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import yaml
 
-from realciao.grid.options import load_grid_options
-from realciao.grid.runner import Runner
+from realciao.evaluation.grid.options import load_grid_options
+from realciao.evaluation.grid.runner import Runner
 
 
 def write_pictures(folder: Path, sizes: dict[str, tuple[int, int]]) -> Path:

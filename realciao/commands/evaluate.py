@@ -15,7 +15,7 @@ from realciao.files import check_folder
 from realciao.images.paths import list_images
 
 if TYPE_CHECKING:
-    from realciao.evaluation import Failure
+    from realciao.evaluation.folder import Failure
 
 FAILURES_SHOWN = 10
 VERDICTS_SHOWN = 20
@@ -78,8 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--set changes an option file: name it by -opt")
     output = args.output or Path("results", args.sr.resolve().name)
 
-    from realciao.evaluation import evaluate
-    from realciao.evaluation_report import summary_table, write_report
+    from realciao.evaluation.folder import evaluate
+    from realciao.evaluation.folder_report import summary_table, write_report
 
     check_folder(output)
     with closing(ProgressLine(len(list_images(args.sr)))) as line:
@@ -104,13 +104,13 @@ def run_grid(file: Path, overrides: Sequence[str]) -> int:
     """Runs an option file; only the first of several processes reports."""
     began = time.perf_counter()
 
-    from realciao.grid.cells import make_cells, verdicts
-    from realciao.grid.costs import measure_costs
-    from realciao.grid.crops import places_by_hand
-    from realciao.grid.options import load_grid_options
-    from realciao.grid.report import write_grid_report
-    from realciao.grid.runner import Runner
-    from realciao.grid.tables import terminal_tables
+    from realciao.evaluation.grid.cells import make_cells, verdicts
+    from realciao.evaluation.grid.costs import measure_costs
+    from realciao.evaluation.grid.crops import places_by_hand
+    from realciao.evaluation.grid.options import load_grid_options
+    from realciao.evaluation.grid.report import write_grid_report
+    from realciao.evaluation.grid.runner import Runner
+    from realciao.evaluation.grid.tables import terminal_tables
 
     options, tree = load_grid_options(file, overrides)
     check_folder(options.folder)

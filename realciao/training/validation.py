@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from realciao.batch import EvalItem
-from realciao.evaluation import score
+from realciao.evaluation.folder import score
 from realciao.images.reading import to_array, to_tensor, upscale_bicubic
 from realciao.metrics.metric import Metric
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from realciao.coords import scaled_size
 from realciao.errors import UserError
-from realciao.grid.methods import Method, build_method
-from realciao.grid.options import Costs, GridOptions
-from realciao.grid.store import Store, digest
+from realciao.evaluation.grid.methods import Method, build_method
+from realciao.evaluation.grid.options import Costs, GridOptions
+from realciao.evaluation.grid.store import Store, digest
 from realciao.measuring.machine import describe
 from realciao.measuring.memory import peak_bytes
 from realciao.upscaling.upscaler import choose_device

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from realciao.errors import UserError
-from realciao.grid.data_sets import Item, file_digest
-from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
+from realciao.evaluation.grid.data_sets import Item, file_digest
+from realciao.evaluation.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import is_teacher, load_weights
 from realciao.weights.header import read_header

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-from realciao.bootstrap import Difference, Interval, mean_interval, paired_difference
-from realciao.evaluation import Evaluation, Row, Summary
-from realciao.grid.results import Results
+from realciao.evaluation.bootstrap import Difference, Interval, mean_interval, paired_difference
+from realciao.evaluation.folder import Evaluation, Row, Summary
+from realciao.evaluation.grid.results import Results
 from realciao.metrics.metric import Metric
 
 

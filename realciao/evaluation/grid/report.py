@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from realciao.evaluation.grid import tables
+from realciao.evaluation.grid.cells import Cell, make_cells, verdicts
+from realciao.evaluation.grid.costs import Cost
+from realciao.evaluation.grid.crops import View, draw_figure, make_views
+from realciao.evaluation.grid.page import make_page
+from realciao.evaluation.grid.results import Results
 from realciao.files import atomic_write
-from realciao.grid import tables
-from realciao.grid.cells import Cell, make_cells, verdicts
-from realciao.grid.costs import Cost
-from realciao.grid.crops import View, draw_figure, make_views
-from realciao.grid.page import make_page
-from realciao.grid.results import Results
 from realciao.images.reading import write_image
 
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from realciao.evaluation import Failure, Row
-from realciao.grid.data_sets import Item, Source
-from realciao.grid.methods import Method
-from realciao.grid.options import GridOptions
-from realciao.grid.scoring import MetricSet
+from realciao.evaluation.folder import Failure, Row
+from realciao.evaluation.grid.data_sets import Item, Source
+from realciao.evaluation.grid.methods import Method
+from realciao.evaluation.grid.options import GridOptions
+from realciao.evaluation.grid.scoring import MetricSet
 
 Place = tuple[str, str, float]
 """Method, data set and scale."""

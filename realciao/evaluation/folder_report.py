@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from realciao.evaluation import Evaluation
+from realciao.evaluation.folder import Evaluation
 from realciao.figures.markdown import number, table
 from realciao.files import atomic_write
 from realciao.metrics.metric import Metric

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from realciao.errors import OptionError
-from realciao.grid.methods.method import METHOD_REGISTRY, Method
+from realciao.evaluation.grid.methods.method import METHOD_REGISTRY, Method
 from realciao.registry import build, import_all
 from realciao.weights.catalogue import TEACHERS
 

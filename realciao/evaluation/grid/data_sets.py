@@ -11,8 +11,8 @@ import numpy as np
 
 from realciao.coords import scaled_size
 from realciao.errors import UserError
-from realciao.grid.lr_images import Bicubic, Picture, Recipe, Size
-from realciao.grid.options import DataSet
+from realciao.evaluation.grid.lr_images import Bicubic, Picture, Recipe, Size
+from realciao.evaluation.grid.options import DataSet
 from realciao.images.paths import images_by_name
 from realciao.images.reading import ImageError, read_rgb, read_size, size_text
 

@@ -1,9 +1,9 @@
 """The tables of an evaluation as Markdown and LaTeX."""
 
+from realciao.evaluation.grid.cells import Cell
+from realciao.evaluation.grid.costs import COLUMNS, Cost
+from realciao.evaluation.grid.results import Results
 from realciao.figures.markdown import table
-from realciao.grid.cells import Cell
-from realciao.grid.costs import COLUMNS, Cost
-from realciao.grid.results import Results
 
 COST_HEADINGS = {
     "params_m": "parameters / M",

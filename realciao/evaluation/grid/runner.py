@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from realciao.errors import OptionError, UserError
-from realciao.evaluation import Failure, Row
-from realciao.grid.data_sets import Item, Picture, each, file_digest, find_items
-from realciao.grid.methods import Method, build_method
-from realciao.grid.options import GridOptions, placed
-from realciao.grid.processes import own_device, process_rank
-from realciao.grid.results import Results
-from realciao.grid.scoring import MetricSet
-from realciao.grid.store import Store, digest, to_text
+from realciao.evaluation.folder import Failure, Row
+from realciao.evaluation.grid.data_sets import Item, Picture, each, file_digest, find_items
+from realciao.evaluation.grid.methods import Method, build_method
+from realciao.evaluation.grid.options import GridOptions, placed
+from realciao.evaluation.grid.processes import own_device, process_rank
+from realciao.evaluation.grid.results import Results
+from realciao.evaluation.grid.scoring import MetricSet
+from realciao.evaluation.grid.store import Store, digest, to_text
 from realciao.images.reading import from_float, read_rgb, size_text, to_float, write_image
 from realciao.metrics.metric import Metric
 from realciao.options.tree import Node

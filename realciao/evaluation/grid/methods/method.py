@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from realciao.grid.data_sets import Item
+from realciao.evaluation.grid.data_sets import Item
 from realciao.registry import Registry
 
 METHOD_REGISTRY: Any = Registry("method")

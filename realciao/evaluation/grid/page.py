@@ -11,12 +11,12 @@ from string import Template
 import numpy as np
 from PIL import Image
 
-from realciao.grid import tables
-from realciao.grid.cells import Cell, finite, verdicts
-from realciao.grid.costs import Cost
-from realciao.grid.crops import View
-from realciao.grid.data_sets import each
-from realciao.grid.results import Results
+from realciao.evaluation.grid import tables
+from realciao.evaluation.grid.cells import Cell, finite, verdicts
+from realciao.evaluation.grid.costs import Cost
+from realciao.evaluation.grid.crops import View
+from realciao.evaluation.grid.data_sets import each
+from realciao.evaluation.grid.results import Results
 from realciao.images.reading import from_float, read_rgb
 
 EXTREMES = 3
@@ -41,7 +41,7 @@ def make_page(results: Results, cells: list[Cell], costs: list[Cost], views: lis
         ("Data", _data(results)),
     ]
     shown = [(title, body) for title, body in sections if body]
-    page = Template(files("realciao.grid").joinpath("page.html").read_text(encoding="utf-8"))
+    page = Template(files("realciao.evaluation.grid").joinpath("page.html").read_text(encoding="utf-8"))
     return page.substitute(
         title=html.escape(options.title or options.name),
         nav="".join(f'<a href="#s{i}">{title}</a>' for i, (title, _) in enumerate(shown)),

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from realciao.errors import UserError
-from realciao.grid.data_sets import Item, file_digest
-from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
+from realciao.evaluation.grid.data_sets import Item, file_digest
+from realciao.evaluation.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.images.reading import to_array, to_tensor
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.upscaling.tiling import split_axis

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from degradations import RecipeError
 from realciao.errors import OptionError, did_you_mean
-from realciao.grid.lr_images import Bicubic, Recipe, recipe
+from realciao.evaluation.grid.lr_images import Bicubic, Recipe, recipe
 from realciao.options.run import MAX_SCALE, FileName, Positive, Section, Spec
 from realciao.options.tree import Node, merge, override, read_tree
 

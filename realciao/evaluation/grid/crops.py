@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from realciao.errors import UserError
-from realciao.grid.data_sets import Item, each
-from realciao.grid.results import Results
+from realciao.evaluation.grid.data_sets import Item, each
+from realciao.evaluation.grid.results import Results
 from realciao.images.reading import from_float, read_rgb
 
 EDGE_PX = (160, 384)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from realciao.errors import UserError
-from realciao.grid.data_sets import Item, file_digest
-from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
+from realciao.evaluation.grid.data_sets import Item, file_digest
+from realciao.evaluation.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.images.paths import list_images
 from realciao.images.reading import read_rgb, size_text
 

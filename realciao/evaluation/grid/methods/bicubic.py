@@ -1,7 +1,7 @@
 """Bicubic interpolation."""
 
-from realciao.grid.data_sets import Item
-from realciao.grid.methods.method import METHOD_REGISTRY, Method, Picture
+from realciao.evaluation.grid.data_sets import Item
+from realciao.evaluation.grid.methods.method import METHOD_REGISTRY, Method, Picture
 from realciao.images.matlab_resize import resize_float
 
 

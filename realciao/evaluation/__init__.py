@@ -1,0 +1,1 @@
+"""Scores: of folders, and of methods on data sets at scales."""
