@@ -32,7 +32,7 @@ setup(
         "degradations": ["recipes/*.yml"],
         "realciao.training.report": ["*.css"],
         "realciao.app": ["page/*"],
-        "realciao.evaluation.folder.grid": ["page.html"],
+        "realciao.evaluation.grid": ["page.html"],
         "realciao.weights": ["*.safetensors"],
     },
     install_requires=[

@@ -158,7 +158,7 @@ class Logger(Section, frozen=True, kw_only=True):
 
 
 class Health(Section, frozen=True, kw_only=True):
-    """When a run that goes wrong is stopped; the defaults are far from what a sound run does. See `realciao.training.health`."""
+    """When a run that goes wrong is stopped; the defaults are far from what a sound run does. See training/health.py."""
 
     max_skipped: Count = 20
     """Updates left out, of the last 1000 iterations, because a gradient was not finite or exploded."""
