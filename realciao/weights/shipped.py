@@ -78,7 +78,7 @@ def needed_files(weights: str | Path) -> list[Path]:
         AttributeError,
     ):  # of another origin, or damaged, as whoever loads it will tell
         return [path]
-    if teacher not in TEACHERS:
+    if not isinstance(teacher, str) or teacher not in TEACHERS:
         return [path]
     try:
         return [path, find_weights(teacher)]
