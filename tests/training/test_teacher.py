@@ -245,6 +245,7 @@ def test_a_teacher_that_has_changed_since_the_run_began_is_refused(tmp_path: Pat
     ("change", "problem"),
     [
         ("teacher=null", "network_g.encoder.weights: stands for the teacher"),
+        ("teacher.model=nope.pth", ": teacher.model: nope.pth: no such model"),
         ("train.pixel_opt.target=techer", "expected gt, usm or teacher"),
         ("teacher.modl=x", "did you mean 'model'?"),
     ],
