@@ -66,6 +66,7 @@ def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) ->
         teacher_scale=teacher.scale,
         dtype=dtype,
         pipeline=lessons.pipeline,
+        pipeline_sha256=_file_digest(lessons.pipeline),
         photos=len(paths),
         photos_sha256=hashlib.sha256(names.encode()).hexdigest(),
         seed=lessons.seed,
@@ -132,6 +133,11 @@ def bytes_per_pair(lessons: Lessons, scale: int, channels: int = 64) -> int:
     mean_square = (low * low + low * high + high * high) / 3  # of scales that are drawn uniformly
     gt = 3 * (lessons.lq_size + 4) ** 2 * mean_square if lessons.gt else 0
     return int(pixels + gt) + 4096
+
+
+def _file_digest(pipeline: str | dict[str, Any]) -> str:
+    path = Path(pipeline) if isinstance(pipeline, str) else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
 
 
 def _dataset(lessons: Lessons) -> SyntheticDataset:

@@ -16,6 +16,9 @@ from realciao.weights.shipped import find_weights
 from realciao.weights.state import load_tensors
 from realciao.weights.teachers import read_teacher
 
+OTHERS = ("trunk", "teacher")
+"""What a header says of networks of others (name, SHA-256, licence): whose trunk it has, and whose results it was trained on."""
+
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
     """Writes a network's weights as safetensors; its spec and the notes go into the header, so that the file is all one needs.
@@ -27,8 +30,8 @@ def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
         path: the file appears whole or not at all.
         **notes: JSON values, e.g. scale_range=[1, 4], step=800, licence="Apache-2.0", data="...".
     """
-    teacher = {"teacher": net.teacher} if hasattr(net, "teacher") else {}
-    header = {"format": FORMAT, "spec": net.spec, **teacher, **notes}
+    others = {key: getattr(net, key) for key in OTHERS if hasattr(net, key)}
+    header = {"format": FORMAT, "spec": net.spec, **others, **notes}
     state = net.state_dict()
     for name in borrowed(net):
         del state[name]
@@ -62,8 +65,9 @@ def load_weights(weights: str | Path) -> nn.Module:
         load_tensors(net, {**borrowed(net), **safetensors.torch.load_file(path)})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    if "teacher" in header:
-        net.teacher = header["teacher"]
+    for key in OTHERS:
+        if key in header:
+            setattr(net, key, header[key])
     return net.eval()
 
 
@@ -77,7 +81,7 @@ def _check_teacher(header: Any) -> None:
         if not encoder.get("network"):
             raise UserError(f"its teacher '{name}' is none that is known by name, and its network is not told")
         return
-    notes, named = header.get("teacher"), TEACHERS[name]
+    notes, named = header.get("trunk", header.get("teacher")), TEACHERS[name]
     if isinstance(notes, dict) and notes.get("name") == name and notes.get("sha256") != list(named.files.values())[-1]:
         raise UserError(f"its trunk is of another '{name}' than that of {named.wheel}; use the version that made it")
 

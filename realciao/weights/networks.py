@@ -53,8 +53,7 @@ def build_with(spec: Spec, teacher: Teacher) -> nn.Module:
         take_over(net, teacher.tensors)
     except UserError as error:
         raise UserError(f"{teacher.path}: {error}") from error
-    net.teacher = teacher.notes()
-    net.trunk_sha256 = teacher.sha256
+    net.trunk = net.teacher = teacher.notes()  # training may name another teacher, see `save_weights`
     return net
 
 

@@ -70,6 +70,19 @@ def test_another_request_into_the_folder_is_refused(
     assert contents(tmp_path / "pairs") == before
 
 
+def test_a_recipe_that_has_changed_since_is_another_request(
+    request_of: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.yml"
+    recipe.write_text("steps: [{type: Resize, relative_to: lr, mode: bicubic, antialias: true}]\n")
+    own = [*request_of, "--pipeline", str(recipe)]
+    assert run(own, tmp_path / "pairs", 1) == 0
+    assert run(own, tmp_path / "pairs", 2) == 0
+    recipe.write_text("steps: [{type: Resize, relative_to: lr, mode: area}]\n")
+    assert run(own, tmp_path / "pairs", 3) == 2
+    assert "made with another pipeline_sha256" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
