@@ -17,7 +17,7 @@ from realciao.weights.state import load_tensors
 from realciao.weights.teachers import read_teacher
 
 OTHERS = ("trunk", "teacher")
-"""What a header says of networks of others (name, SHA-256, licence): whose trunk it has, and whose results it was trained on."""
+"""What a header says of third-party networks (name, SHA-256, licence): whose trunk it has, and who taught it."""
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:

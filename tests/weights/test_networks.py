@@ -255,7 +255,7 @@ def test_a_wheel_with_other_numbers_than_the_file_was_made_with_is_one_line(tmp_
     path = tmp_path / "student.safetensors"
     realciao.save_weights(make_student(NAME), path)
     header = read_header(path)
-    header["teacher"]["sha256"] = "0" * 64
+    header["trunk"]["sha256"] = "0" * 64
     rewrite(path, header)
     with pytest.raises(UserError, match=rf"student.safetensors: its trunk is of another '{NAME}' than that of"):
         realciao.load_weights(path)
