@@ -260,3 +260,10 @@ def test_what_no_pth_can_hold_is_one_line(tmp_path: Path, capsys: pytest.Capture
         assert says in said
         assert said.count("\n") == 1
         assert not (tmp_path / "out.pth").exists()
+
+
+@pytest.mark.parametrize("name", ["out", "out.bin", "out.PTH", "out.ckpt", ".pth"])
+def test_another_ending_is_refused(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("real", tmp_path / name) == 2
+    assert f"{name}: give a name that ends in .safetensors" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -22,6 +22,7 @@ import pytest
 import torch
 from exit_status import exit_status
 from PIL import Image
+from tiny_teacher import save_teacher
 
 import realciao.weights.onnx_export
 from realciao.archs import build_network
@@ -249,3 +250,8 @@ def test_a_network_whose_graph_depends_on_the_size_is_refused(
 def test_the_files_are_named_beside_each_other() -> None:
     assert onnx_path("a.b/net", "query") == onnx_path("a.b/net.onnx", "query") == Path("a.b/net_query.onnx")
     assert onnx_path("a.b/net") == onnx_path("a.b/net.onnx") == Path("a.b/net.onnx")
+
+
+def test_a_teacher_is_refused_in_words_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "and that has no ONNX form here" in refusal(capsys, save_teacher(tmp_path / "net.pth"), tmp_path / "net")
+    assert len(list(tmp_path.iterdir())) == 1

@@ -38,3 +38,7 @@ def test_means_are_over_the_rows_that_have_a_number() -> None:
     rows = [{"a": 1.0, "b": 4.0}, {"a": 3.0, "b": float("nan")}, {"a": 5.0}]
     assert means(rows) == {"a": 3.0, "b": 4.0}
     assert means([]) == {}
+
+
+def test_of_a_score_that_no_row_has_as_a_number_there_is_no_mean_and_no_warning() -> None:
+    assert np.isnan(means([{"a": float("nan")}, {}])["a"])

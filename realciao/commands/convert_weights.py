@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.errors import UserError
     from realciao.weights.checkpoint import save_weights
 
+    if args.output.suffix not in (".safetensors", ".pth"):  # which it would be taken for when it is read
+        raise UserError(f"{args.output}: give a name that ends in .safetensors, or in .pth for a teacher")
     if args.output.exists() and not args.overwrite:
         raise UserError(f"{args.output}: is there already; --overwrite replaces it")
     if args.output.suffix == ".pth":

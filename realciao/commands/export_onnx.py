@@ -28,7 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; exit status 2 when the weights cannot be read, ONNX is not installed or the files cannot be written."""
     args = build_parser().parse_args(argv)
     from realciao.errors import UserError
-    from realciao.weights.checkpoint import load_weights
+    from realciao.weights.checkpoint import is_teacher, load_weights
+    from realciao.weights.header import read_header
+    from realciao.weights.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
     from realciao.weights.header import read_header
     from realciao.weights.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
     from realciao.weights.shipped import find_weights
@@ -37,10 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if path.exists() and not args.overwrite:
             raise UserError(f"{path}: is there already; --overwrite replaces it")
     check_packages()
-    weights = find_weights(args.weights)
-    header = read_header(weights)
+    header = {} if is_teacher(args.weights) else read_header(find_weights(args.weights))
     notes = {key: header[key] for key in header.keys() - {"format", "spec"}}
-    net = load_weights(weights)
+    net = load_weights(args.weights)
     whole = args.scale and export_fixed_onnx(net, args.output, args.scale, **notes)
     for path in [whole] if whole else export_onnx(net, args.output, **notes):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

@@ -37,6 +37,8 @@ class TaughtIndex(msgspec.Struct, frozen=True, kw_only=True):
     dtype: str
     """Of the teacher's computation."""
     pipeline: str | dict[str, Any]
+    pipeline_sha256: str = ""
+    """Of the recipe's file, where it is one of the user's; "" for a recipe of the package."""
     photos: int
     photos_sha256: str
     """Of their names and sizes, in their order."""

@@ -15,7 +15,17 @@ from realciao.data import SampleIndex
 from realciao.data.photos import find_photos
 from realciao.data.reduction import PatchAxis
 from realciao.data.synthetic_dataset import SyntheticDataset
-from realciao.data.taught_pairs import Corner, TaughtIndex, TaughtPair, pair_path, read_index, write_index, write_pair
+from realciao.data.taught_pairs import (
+    INDEX,
+    Corner,
+    TaughtIndex,
+    TaughtPair,
+    list_pairs,
+    pair_path,
+    read_index,
+    write_index,
+    write_pair,
+)
 from realciao.errors import UserError
 from realciao.images.reading import to_array, to_tensor
 from realciao.weights.teachers import Teacher
@@ -56,6 +66,7 @@ def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) ->
         teacher_scale=teacher.scale,
         dtype=dtype,
         pipeline=lessons.pipeline,
+        pipeline_sha256=_file_digest(lessons.pipeline),
         photos=len(paths),
         photos_sha256=hashlib.sha256(names.encode()).hexdigest(),
         seed=lessons.seed,
@@ -65,11 +76,16 @@ def open_folder(folder: Path, lessons: Lessons, teacher: Teacher, dtype: str) ->
         kept="trunk" if lessons.features else None,
     )
     if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / INDEX).exists():
+            raise UserError(
+                f"{folder}: holds other files, and no taught pairs (no {INDEX}); give a new or an empty folder"
+            )
         there = read_index(folder)
         other = [key for key in index.__struct_fields__ if getattr(there, key) != getattr(index, key)]
         if other:
             raise UserError(f"{folder}: holds pairs made with another {' and '.join(other)}; give another folder")
     else:
+        _dataset(lessons)  # what cannot be drawn from leaves no folder behind
         write_index(folder, index)
 
 
@@ -85,15 +101,8 @@ def teach(
         folder: from `open_folder`.
         progress: called with the pairs made and those to be made, which leave out what is there already.
     """
-    dataset = SyntheticDataset(
-        lessons.photos,
-        lessons.pipeline,
-        lq_size=lessons.lq_size,
-        sample_q=1,
-        scale_range=lessons.scale_range,
-        seed=lessons.seed,
-        gt_usm=False,
-    )
+    dataset = _dataset(lessons)
+    check_room(folder, lessons.count - len(list_pairs(folder)), lessons, teacher)  # before so many are looked for
     todo = [draw for draw in range(lessons.count) if not pair_path(folder, draw).exists()]
     check_room(folder, len(todo), lessons, teacher)
     done = 0
@@ -124,6 +133,24 @@ def bytes_per_pair(lessons: Lessons, scale: int, channels: int = 64) -> int:
     mean_square = (low * low + low * high + high * high) / 3  # of scales that are drawn uniformly
     gt = 3 * (lessons.lq_size + 4) ** 2 * mean_square if lessons.gt else 0
     return int(pixels + gt) + 4096
+
+
+def _file_digest(pipeline: str | dict[str, Any]) -> str:
+    path = Path(pipeline) if isinstance(pipeline, str) else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
+
+
+def _dataset(lessons: Lessons) -> SyntheticDataset:
+    """The photos, and how they are degraded. UserError where they are too small."""
+    return SyntheticDataset(
+        lessons.photos,
+        lessons.pipeline,
+        lq_size=lessons.lq_size,
+        sample_q=1,
+        scale_range=lessons.scale_range,
+        seed=lessons.seed,
+        gt_usm=False,
+    )
 
 
 def _degrade(dataset: SyntheticDataset, draw: int) -> TaughtPair:

@@ -111,7 +111,7 @@ class StageRun:
     def _starts_from(self, sha256: str | None) -> bool:
         """Whether the generator's encoder is this teacher's frozen trunk, and can start from a map that it made before."""
         encoder = self.net_g.encoder
-        own = getattr(self.net_g, "trunk_sha256", None)
+        own = getattr(self.net_g, "trunk", {}).get("sha256")
         return sha256 is not None and own == sha256 and encoder.keeps and _is_still(encoder)
 
     def start(self, accelerator: "Accelerator", weights: Weights | None) -> None:

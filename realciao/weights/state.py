@@ -61,6 +61,6 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         raise UserError(f"{path}: holds no tensors by name")
     tensors = {str(name): value for name, value in data.items() if isinstance(value, torch.Tensor)}
     for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
             raise UserError(f"{path}: '{name}' is no ordinary tensor of real numbers")
     return tensors

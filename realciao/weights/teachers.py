@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from realciao.archs import build_network as build_empty
 from realciao.errors import UserError, did_you_mean
 from realciao.weights.catalogue import RRDB, TEACHERS, Named, Spec
+from realciao.weights.header import is_ours
 from realciao.weights.ncnn import read_ncnn
 from realciao.weights.pretrained import basicsr_name
 from realciao.weights.published import is_published
@@ -71,6 +72,8 @@ def read_teacher(model: str | Path) -> Teacher:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     state = read_state_dict(path)
+    if path.suffix == ".safetensors" and is_ours(path):
+        raise UserError(f"{path}: of RealCiaoSR, for any scale already; a teacher is a network for x2, x3 or x4")
     try:
         network, scale, tensors = recognise(state)
     except UserError as error:

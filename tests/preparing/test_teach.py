@@ -70,12 +70,26 @@ def test_another_request_into_the_folder_is_refused(
     assert contents(tmp_path / "pairs") == before
 
 
+def test_a_recipe_that_has_changed_since_is_another_request(
+    request_of: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "mine.yml"
+    recipe.write_text("steps: [{type: Resize, relative_to: lr, mode: bicubic, antialias: true}]\n")
+    own = [*request_of, "--pipeline", str(recipe)]
+    assert run(own, tmp_path / "pairs", 1) == 0
+    assert run(own, tmp_path / "pairs", 2) == 0
+    recipe.write_text("steps: [{type: Resize, relative_to: lr, mode: area}]\n")
+    assert run(own, tmp_path / "pairs", 3) == 2
+    assert "made with another pipeline_sha256" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
         (["--scale_range", "4", "2"], "expected 1 <= LOW <= HIGH <= 30"),
         (["--teacher", "realesrgan-x4pluss"], "did you mean 'realesrgan-x4plus'?"),
         (["--pipeline", "realesrgn"], "realesrgan"),
+        (["--lq_size", "100"], "no image is large enough"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_leaves_nothing(
@@ -93,3 +107,19 @@ def test_the_folder_names_its_teacher(request_of: list[str], tmp_path: Path) -> 
     told = json.loads((tmp_path / "pairs" / "taught.json").read_text())["teacher"]
     assert told["name"] == "teacher.pth"
     assert told["licence"] == "unknown: check before sharing"
+
+
+def test_a_number_without_end_is_refused_at_once(
+    request_of: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(request_of, tmp_path / "pairs", 10**13) == 2
+    assert "pairs take" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_things_is_left_alone(
+    request_of: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").rename(tmp_path / "other")
+    assert run([*request_of, "-i", str(tmp_path / "other")], tmp_path / "other", 1) == 2
+    assert "holds other files, and no taught pairs (no taught.json); give a new or an empty" in capsys.readouterr().err
+    assert not (tmp_path / "other" / "taught.json").exists()

@@ -224,6 +224,15 @@ def test_the_file_of_a_student_names_its_teacher(tmp_path: Path) -> None:
     assert len(header["teacher"]["sha256"]) == 64
 
 
+def test_a_trunk_of_one_teacher_that_learns_from_another_names_both(tmp_path: Path) -> None:
+    other = save_teacher(tmp_path / "other.pth", seed=1)
+    encoder = {"type": "TrunkEncoder", "weights": other}
+    options = make_options(tmp_path, "trunk", network_g={"type": "CiaoSR", "encoder": encoder, "decoder": HEAD})
+    Trainer(options).fit()
+    header = read_header(tmp_path / "experiments" / "tiny" / "models" / "net_g_latest.safetensors")
+    assert (header["trunk"]["name"], header["teacher"]["name"]) == ("other.pth", "teacher.pth")
+
+
 def test_a_teacher_that_is_missing_is_one_line_at_its_key(tmp_path: Path) -> None:
     options = make_options(tmp_path, "small")
     (tmp_path / "teacher.pth").unlink()
@@ -245,6 +254,7 @@ def test_a_teacher_that_has_changed_since_the_run_began_is_refused(tmp_path: Pat
     ("change", "problem"),
     [
         ("teacher=null", "network_g.encoder.weights: stands for the teacher"),
+        ("teacher.model=nope.pth", ": teacher.model: nope.pth: no such model"),
         ("train.pixel_opt.target=techer", "expected gt, usm or teacher"),
         ("teacher.modl=x", "did you mean 'model'?"),
     ],

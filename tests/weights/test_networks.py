@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors
+import safetensors.torch
 import skimage.data
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from realciao.registry import ARCH_REGISTRY, build
 from realciao.weights.catalogue import TEACHERS
 from realciao.weights.header import read_header
 from realciao.weights.networks import build_network, teacher_network
+from realciao.weights.shipped import needed_files
 from realciao.weights.teachers import UNKNOWN_LICENCE, read_teacher
 
 NAME = "realesr-animevideov3"
@@ -225,3 +227,68 @@ def test_any_decoder_starts_at_the_teacher_and_learns_from_there(decoder: str, c
         optimizer.step()
     silent = [name for name, parameter in net.decoder.named_parameters() if not parameter.grad.any()]
     assert not silent
+
+
+def edit_header(path: Path, **encoder: Any) -> dict[str, Any]:
+    """Changes what a file says of its encoder; returns the whole header, whose changes `rewrite` puts into the file."""
+    header = read_header(path)
+    header["spec"]["encoder"] = {key: value for key, value in (header["spec"]["encoder"] | encoder).items() if value}
+    rewrite(path, header)
+    return header
+
+
+def rewrite(path: Path, header: dict[str, Any]) -> None:
+    tensors = safetensors.torch.load_file(path)
+    safetensors.torch.save_file(tensors, path, {"realciao": json.dumps(header)})
+
+
+@pytest.mark.parametrize("of_file", [False, True])
+def test_no_file_is_opened_because_a_weights_file_names_it(of_file: bool, checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "student.safetensors"
+    realciao.save_weights(make_student(checkpoint if of_file else NAME), path)
+    edit_header(path, weights=str(checkpoint), network=None)
+    with pytest.raises(UserError, match=r"student.safetensors: its teacher .* is none that is known by name"):
+        realciao.load_weights(path)
+
+
+def test_a_wheel_with_other_numbers_than_the_file_was_made_with_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "student.safetensors"
+    realciao.save_weights(make_student(NAME), path)
+    header = read_header(path)
+    header["trunk"]["sha256"] = "0" * 64
+    rewrite(path, header)
+    with pytest.raises(UserError, match=rf"student.safetensors: its trunk is of another '{NAME}' than that of"):
+        realciao.load_weights(path)
+
+
+@pytest.mark.parametrize("weights", [{"a": 1}, ["x"], 5])
+def test_a_teacher_that_is_no_name_is_one_line(weights: Any, tmp_path: Path) -> None:
+    path = tmp_path / "student.safetensors"
+    realciao.save_weights(make_student(NAME), path)
+    edit_header(path, weights=weights)
+    assert needed_files(path) == [path]
+    with pytest.raises(UserError, match=r"student.safetensors: network_g.encoder.weights: expected str"):
+        realciao.load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("conv_hr.weight", torch.tensor(float("nan")), "'conv_hr.weight' holds values that are not finite"),
+        (
+            "conv_up3.weight",
+            torch.zeros(8, 8, 3, 3),
+            "they hold 'conv_up3.weight', which the teacher's network has not",
+        ),
+        ("conv_hr.weight", torch.zeros(3), "'conv_hr.weight' is missing or of another shape"),
+    ],
+)
+def test_a_teacher_whose_tensors_do_not_fit_is_one_line_with_its_file(
+    name: str, change: Tensor, says: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    tensors = read_teacher(checkpoint).tensors
+    changed = tensors[name] * change if change.ndim == 0 else change
+    torch.save({**tensors, name: changed}, tmp_path / "changed.pth")
+    for use in (realciao.load_weights, make_student):
+        with pytest.raises(UserError, match=f"changed.pth: .*{says}"):
+            use(tmp_path / "changed.pth")

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from realciao.errors import UserError
 from realciao.weights import teachers
 from realciao.weights.catalogue import TEACHERS
+from realciao.weights.shipped import find_weights
 from realciao.weights.teachers import read_teacher
 
 NAME = "realesr-animevideov3"
@@ -259,3 +261,18 @@ def test_other_files_are_one_line(content: bytes, says: str, tmp_path: Path) -> 
 def test_a_name_that_is_unknown_is_one_line_with_the_nearest() -> None:
     assert "did you mean 'realesrgan-x4plus'" in refusal("realesrgan-x4pls")
     assert f"no such model; known by name: {next(iter(TEACHERS))}" in refusal("folder/none.pth")
+
+
+def test_weights_of_ours_are_no_teacher() -> None:
+    says = refusal(find_weights("real"))
+    assert says.endswith(
+        "real.safetensors: of RealCiaoSR, for any scale already; a teacher is a network for x2, x3 or x4"
+    )
+
+
+def test_a_quantized_tensor_is_one_line(tmp_path: Path) -> None:
+    tensors = basicsr("RRDBNet", **TINY_RRDB).state_dict()
+    with warnings.catch_warnings(action="ignore"):  # torch will know none some day
+        tensors = {name: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8) for name, tensor in tensors.items()}
+    torch.save(tensors, tmp_path / "quantized.pth")
+    assert "is no ordinary tensor of real numbers" in refusal(tmp_path / "quantized.pth")
