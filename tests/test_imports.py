@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = {"errors", "files"}
 LAYERS = {
     "degradations": "",
-    "figures": "",
     "images": "",
+    "figures": "",
     "coords": "",
     "batch": "",
     "options": "",

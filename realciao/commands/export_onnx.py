@@ -31,8 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     from realciao.weights.checkpoint import is_teacher, load_weights
     from realciao.weights.header import read_header
     from realciao.weights.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
-    from realciao.weights.header import read_header
-    from realciao.weights.onnx_export import check_packages, export_fixed_onnx, export_onnx, onnx_path
     from realciao.weights.shipped import find_weights
 
     for path in [onnx_path(args.output, part) for part in ([""] if args.scale else ["encoder", "query"])]:

@@ -89,7 +89,7 @@ class Weights(Method):
 @cache
 def _code_digest() -> str:
     """Of the files that decide what a network computes, so that no score outlives a change of them."""
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     digest = hashlib.sha256()
     for name in CODE:
         path = root / name
