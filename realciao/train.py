@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if not __package__:  # run as a script: import from the repository root, not from realciao/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 
 if TYPE_CHECKING:
     from realciao.training.trainer import Trainer

@@ -13,11 +13,11 @@ from realciao.benchmarks.decoder import gemm, macs, memory, scaling, speed, trai
 from realciao.benchmarks.decoder.counting import count, count_ours, shapes
 from realciao.benchmarks.decoder.extrapolation import extrapolate
 from realciao.benchmarks.decoder.ways import Case, make_image, make_net, ours, plain_baseline, plain_ciaosr
+from realciao.benchmarks.instruments.laps import Laps, clock
+from realciao.benchmarks.instruments.macs import MacCounter
+from realciao.benchmarks.instruments.targets import Target, judge
 from realciao.commands.benchmark import build_parser, main
-from realciao.measuring.laps import Laps, clock
-from realciao.measuring.macs import MacCounter
-from realciao.measuring.memory import peak_bytes
-from realciao.measuring.targets import Target, judge
+from realciao.machine.memory import peak_bytes
 
 CASE = Case(4, 2)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from exit_status import exit_status
 
-from realciao.commands import command
+from realciao.cli import command
 from realciao.errors import UserError
 
 

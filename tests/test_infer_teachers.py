@@ -14,9 +14,9 @@ from test_cli_help import HEAVY, ROOT
 from tiny_weights import save_tiny
 
 import realciao
+from realciao.benchmarks.instruments.macs import MacCounter
 from realciao.commands import infer
 from realciao.images.reading import read_image, write_image
-from realciao.measuring.macs import MacCounter
 from realciao.registry import ARCH_REGISTRY, build
 from realciao.weights.catalogue import TEACHERS
 from realciao.weights.shipped import SHIPPED, find_weights, needed_files

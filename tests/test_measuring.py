@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from realciao.benchmarks.instruments.judges import plain
+from realciao.benchmarks.instruments.laps import Laps
+from realciao.benchmarks.instruments.macs import MacCounter
+from realciao.benchmarks.instruments.report import Table, show
+from realciao.benchmarks.instruments.rounds import interleave, median_ratio
 from realciao.errors import UserError
-from realciao.measuring.judges import plain
-from realciao.measuring.laps import Laps
-from realciao.measuring.macs import MacCounter
-from realciao.measuring.memory import peak_bytes
-from realciao.measuring.report import Table, show
-from realciao.measuring.rounds import interleave, median_ratio
+from realciao.machine.memory import peak_bytes
 
 
 class Ticks:

@@ -15,9 +15,9 @@ from PIL import Image
 from degradations.sharpen import USM
 from realciao.coords import make_coord
 from realciao.data import SampleIndex, build_train_set, builtin_photo
-from realciao.data.randomness import candidates
 from realciao.data.synthetic_dataset import SyntheticDataset
 from realciao.errors import OptionError, UserError
+from realciao.randomness import candidates
 
 PERIOD_PX = 32
 POINTS = {"lq_size": 48, "sample_q": 2304}

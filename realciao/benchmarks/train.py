@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from realciao.measuring.report import Table
+from realciao.benchmarks.instruments.report import Table
 
 NETWORKS = {
     "narrow": {
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> Iterato
 
     import torch
 
-    from realciao.measuring.rounds import interleave, median_ratio
+    from realciao.benchmarks.instruments.rounds import interleave, median_ratio
 
     torch.set_num_threads(1)  # CPU time of threads that wait for each other is nobody's work
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # or the trainer would take more, and leave them to the plain loop

@@ -6,9 +6,8 @@ import importlib.util
 import socket
 from collections.abc import Sequence
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command, natural
 from realciao.errors import UserError
-from realciao.measuring.arguments import natural
 
 DEFAULT_PORT = 7860
 

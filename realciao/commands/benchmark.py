@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from realciao import benchmarks
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.files import atomic_write
 from realciao.machine.allocator import keep_freed_memory
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one benchmark."""
     args = build_parser().parse_args(argv)
     options = {name: value for name, value in vars(args).items() if name not in ("run", "json")}
-    from realciao.measuring.machine import describe
+    from realciao.machine.description import describe
 
     keep_freed_memory()  # as what is measured does where it is used
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 
 if TYPE_CHECKING:
     from torch import nn

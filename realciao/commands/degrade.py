@@ -5,11 +5,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command, natural
 from realciao.commands.extract_noise import add_options, extract_noise
 from realciao.errors import UserError
 from realciao.files import check_folder
-from realciao.measuring.arguments import natural
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Sequence
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 
 SIGNS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
 

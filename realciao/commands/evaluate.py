@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
 from realciao.files import check_folder

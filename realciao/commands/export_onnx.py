@@ -8,8 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from realciao.commands import Parser, command
-from realciao.measuring.arguments import natural
+from realciao.cli import Parser, command, natural
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 from realciao.commands.ending import tidy_when_ended
 from realciao.commands.infer_journal import Journal
 from realciao.commands.jobs import Job, expand, mirror, refuse_existing

@@ -14,7 +14,7 @@ from realciao.commands.jobs import Job, refuse_existing
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError, one_line
 from realciao.images.reading import read_size
-from realciao.measuring.usage import peak_gib
+from realciao.machine.usage import peak_gib
 from realciao.upscaling.photo_file import Task, upscale_file
 from realciao.upscaling.sizes import SizeError
 from realciao.upscaling.upscaler import Upscaler

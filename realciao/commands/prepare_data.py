@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 from realciao.commands.progress_line import ProgressLine
 from realciao.errors import UserError
 from realciao.files import atomic_write, check_folder

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 
 DEFAULT_EDGE_PX = 24
 

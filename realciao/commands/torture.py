@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from realciao.commands import Parser, command
+from realciao.cli import Parser, command
 
 POLL_S = 0.0005
 

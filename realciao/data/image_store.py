@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
-from realciao.data.randomness import candidates
 from realciao.errors import UserError
 from realciao.images.reading import ImageError, read_image, read_size, size_text
+from realciao.randomness import candidates
 
 CACHE_BYTES = 128 * 2**20
 """Decoded pixels that one store keeps in a process: small collections are decoded once, large ones cost no more."""

@@ -11,10 +11,10 @@ from realciao.data.datasets import Count, Positive, SampleIndex, TrainSet
 from realciao.data.image_store import ImageStore
 from realciao.data.pair_files import check_ratio, match_pairs
 from realciao.data.queries import make_queries
-from realciao.data.randomness import Stream, stream
 from realciao.data.reduction import PatchAxis, reduce_patch
 from realciao.data.train_item import orientation, oriented, place_item, random_corner, train_item
 from realciao.images.reading import to_rgb
+from realciao.randomness import Stream, stream
 from realciao.registry import DATASET_REGISTRY
 
 

@@ -17,10 +17,10 @@ from realciao.data.geometry import largest_crop, plan_crop
 from realciao.data.image_store import ImageStore
 from realciao.data.photos import find_photos
 from realciao.data.queries import make_queries
-from realciao.data.randomness import Stream, stream
 from realciao.data.train_item import Place, orientation, oriented, place_item, random_corner, train_item
 from realciao.errors import OptionError
 from realciao.images.reading import to_rgb
+from realciao.randomness import Stream, stream
 from realciao.registry import DATASET_REGISTRY
 
 

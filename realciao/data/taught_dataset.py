@@ -14,12 +14,12 @@ from realciao.batch import EvalItem, TrainBatch
 from realciao.coords import scaled_size
 from realciao.data.datasets import Count, Needs, Positive, SampleIndex, Scale, TrainSet, ValSet
 from realciao.data.queries import make_queries
-from realciao.data.randomness import Stream, candidates, stream
 from realciao.data.reduction import PatchAxis, reduce_patch
 from realciao.data.taught_pairs import Corner, TaughtIndex, TaughtPair, list_pairs, read_index, read_pair
 from realciao.data.train_item import place_item, random_corner, train_item
 from realciao.errors import OptionError, UserError
 from realciao.images.reading import ImageError
+from realciao.randomness import Stream, candidates, stream
 from realciao.registry import DATASET_REGISTRY
 
 logger = logging.getLogger("realciao")

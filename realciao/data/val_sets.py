@@ -16,8 +16,8 @@ from realciao.data.datasets import Positive, Scale, ValSet
 from realciao.data.image_store import image_size
 from realciao.data.pair_files import check_ratio, match_pairs
 from realciao.data.photos import find_photos, unique_names
-from realciao.data.randomness import Stream, stream
 from realciao.images.reading import AnyImage, ImageError, read_image, read_rgb, to_rgb
+from realciao.randomness import Stream, stream
 from realciao.registry import DATASET_REGISTRY
 
 

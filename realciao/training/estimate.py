@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from realciao.data import ValSet
 from realciao.errors import OptionError
 from realciao.figures.markdown import table
-from realciao.measuring.usage import GIB, forget_peak, peak_gib
+from realciao.machine.usage import GIB, forget_peak, peak_gib
 from realciao.metrics.metric import Metric
 from realciao.options.run import Options, Stage
 from realciao.training.rehearsal import full_step

@@ -16,7 +16,7 @@ from realciao.batch import EvalItem
 from realciao.data import build_train_loader, build_val_set
 from realciao.errors import UserError
 from realciao.machine.devices import is_out_of_memory
-from realciao.measuring.usage import memory_gib
+from realciao.machine.usage import memory_gib
 from realciao.metrics import build_metric
 from realciao.options.run import Options, Stage
 from realciao.training.comparison import compare, read_photo

@@ -8,11 +8,11 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from realciao.cli import at_least, natural
 from realciao.errors import UserError
-from realciao.measuring.arguments import at_least, natural
 
 if TYPE_CHECKING:
-    from realciao.measuring.report import Table
+    from realciao.benchmarks.instruments.report import Table
 
 PARTS = ("speed", "scaling", "training", "memory", "macs")
 ENCODERS = ("edsr", "rdn", "swinir")
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterat
     """Measures part by part."""
     import torch
 
-    from realciao.measuring.parts import run_parts
+    from realciao.benchmarks.instruments.parts import run_parts
 
     try:
         torch.zeros(1, device=args.device)

@@ -11,9 +11,9 @@ from torch import Tensor
 from realciao.archs.ciaosr_arch import is_dense
 from realciao.benchmarks.decoder.gemm import Shape
 from realciao.benchmarks.decoder.ways import Case, ours
+from realciao.benchmarks.instruments.laps import Laps
+from realciao.benchmarks.instruments.macs import MacCounter
 from realciao.coords import make_axis, make_cell
-from realciao.measuring.laps import Laps
-from realciao.measuring.macs import MacCounter
 
 
 class Macs(NamedTuple):

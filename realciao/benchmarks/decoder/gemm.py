@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from realciao.measuring.laps import Laps, Meter, Reading
+from realciao.benchmarks.instruments.laps import Laps, Meter, Reading
 
 Shape = tuple[int, int, int]
 REFERENCE: Shape = (2048, 256, 256)

@@ -9,7 +9,7 @@ from torch import nn
 
 from realciao.benchmarks.decoder.counting import Macs, count
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net, ours, plain_baseline, plain_ciaosr
-from realciao.measuring.report import Figure, Table
+from realciao.benchmarks.instruments.report import Figure, Table
 
 NOTE = (
     "Thousands of multiply-accumulates an output pixel. Tables: the decoder's convolutions, once an LR pixel; queries: its "

@@ -10,8 +10,8 @@ import torch
 
 from realciao.archs.ciaosr_arch import QUERIES_PER_BAND
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net
-from realciao.measuring.memory import peak_bytes
-from realciao.measuring.report import Figure, Table
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.machine.memory import peak_bytes
 
 SCALE = 4
 LIBRARIES_MIB = 10

@@ -8,10 +8,10 @@ from typing import Any
 
 from realciao.benchmarks.decoder.targets import SCALING_TARGETS
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net, ours
-from realciao.measuring.laps import Laps, clock
-from realciao.measuring.report import Figure, Table
-from realciao.measuring.rounds import interleave
-from realciao.measuring.targets import judge
+from realciao.benchmarks.instruments.laps import Laps, clock
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.benchmarks.instruments.rounds import interleave
+from realciao.benchmarks.instruments.targets import judge
 
 SCALE = 4
 WINDOW_PX = 256

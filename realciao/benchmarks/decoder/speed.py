@@ -20,10 +20,10 @@ from realciao.benchmarks.decoder.ways import (
     plain_baseline,
     plain_ciaosr,
 )
-from realciao.measuring.laps import Laps, clock
-from realciao.measuring.report import Figure, Table
-from realciao.measuring.rounds import interleave
-from realciao.measuring.targets import judge
+from realciao.benchmarks.instruments.laps import Laps, clock
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.benchmarks.instruments.rounds import interleave
+from realciao.benchmarks.instruments.targets import judge
 
 WHOLE_UP_TO_PX = 48
 """Edge of the largest LR image that the published way upscales whole; of larger ones it does TIMED chunks."""

@@ -10,9 +10,9 @@ from realciao.benchmarks.decoder import gemm
 from realciao.benchmarks.decoder.counting import Macs
 from realciao.benchmarks.decoder.extrapolation import extrapolate
 from realciao.benchmarks.decoder.ways import CHUNK, Case
-from realciao.measuring.laps import Laps
-from realciao.measuring.report import Figure
-from realciao.measuring.rounds import median_ratio
+from realciao.benchmarks.instruments.laps import Laps
+from realciao.benchmarks.instruments.report import Figure
+from realciao.benchmarks.instruments.rounds import median_ratio
 
 CLOCKS = {"wall": 0, "cpu": 1}
 """Where a clock's seconds are in a reading."""

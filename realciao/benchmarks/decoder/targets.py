@@ -1,7 +1,7 @@
 """What the decoder is to reach."""
 
-from realciao.measuring.report import Figure
-from realciao.measuring.targets import Target
+from realciao.benchmarks.instruments.report import Figure
+from realciao.benchmarks.instruments.targets import Target
 
 _LARGE: dict[str, Figure] = {"encoder": "edsr", "LR": 192, "scale": 4}
 _MIDDLE: dict[str, Figure] = {"encoder": "edsr", "LR": 96, "scale": 4}

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from realciao.benchmarks.decoder.targets import TRAINING_TARGETS
 from realciao.benchmarks.decoder.ways import Case, guess, make_image, make_net
-from realciao.measuring.judges import plain
-from realciao.measuring.laps import Laps, clock
-from realciao.measuring.memory import peak_bytes
-from realciao.measuring.report import Table
-from realciao.measuring.rounds import interleave, median_ratio
-from realciao.measuring.targets import judge
+from realciao.benchmarks.instruments.judges import plain
+from realciao.benchmarks.instruments.laps import Laps, clock
+from realciao.benchmarks.instruments.report import Table
+from realciao.benchmarks.instruments.rounds import interleave, median_ratio
+from realciao.benchmarks.instruments.targets import judge
+from realciao.machine.memory import peak_bytes
 
 SIDE = 48
 QUERIES = 2304

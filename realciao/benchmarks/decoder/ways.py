@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from realciao.archs import build_network
-from realciao.measuring.judges import plain
-from realciao.measuring.laps import Laps
+from realciao.benchmarks.instruments.judges import plain
+from realciao.benchmarks.instruments.laps import Laps
 
 CHUNK = 30_000
 """Queries of a chunk in the released code."""

@@ -8,10 +8,10 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from realciao.measuring.arguments import at_least, natural
+from realciao.cli import at_least, natural
 
 if TYPE_CHECKING:
-    from realciao.measuring.report import Table
+    from realciao.benchmarks.instruments.report import Table
 
 PARTS = ("speed", "loader")
 
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterator[Table]":
     """Measures part by part."""
-    from realciao.measuring.parts import run_parts
+    from realciao.benchmarks.instruments.parts import run_parts
 
     args.clock = args.clock or ("cpu" if args.threads == 1 else "wall")
     yield from run_parts(__name__, args, done)

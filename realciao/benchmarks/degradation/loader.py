@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from realciao.benchmarks.instruments.laps import Laps, clock
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.benchmarks.instruments.rounds import interleave, median_ratio
+from realciao.benchmarks.instruments.targets import Target, judge
 from realciao.data import build_train_loader
-from realciao.measuring.laps import Laps, clock
-from realciao.measuring.machine import REPOSITORY
-from realciao.measuring.report import Figure, Table
-from realciao.measuring.rounds import interleave, median_ratio
-from realciao.measuring.targets import Target, judge
+from realciao.machine.description import REPOSITORY
 from realciao.options.run import load_options
 from realciao.training.stage_run import StageRun
 

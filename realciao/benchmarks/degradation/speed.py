@@ -12,11 +12,11 @@ from degradations.errors import suggest
 from degradations.pipeline import recipe_names
 from realciao.benchmarks.degradation import bsrgan, ways
 from realciao.benchmarks.degradation.crops import hr_crops
+from realciao.benchmarks.instruments.laps import Laps, clock
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.benchmarks.instruments.rounds import interleave, median_ratio
+from realciao.benchmarks.instruments.targets import Target, judge
 from realciao.errors import UserError
-from realciao.measuring.laps import Laps, clock
-from realciao.measuring.report import Figure, Table
-from realciao.measuring.rounds import interleave, median_ratio
-from realciao.measuring.targets import Target, judge
 
 CLOCKS = {"wall": 0, "cpu": 1}
 """Where a clock's seconds are in a reading."""

@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 import degradations
 from realciao.benchmarks.degradation import bsrgan
-from realciao.measuring.judges import plain
-from realciao.measuring.laps import Laps, Meter
+from realciao.benchmarks.instruments.judges import plain
+from realciao.benchmarks.instruments.laps import Laps, Meter
 
 SCALE = 4
 GT_SIZE = 256

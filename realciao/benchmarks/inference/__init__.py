@@ -8,10 +8,10 @@ import argparse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from realciao.measuring.arguments import at_least, natural
+from realciao.cli import at_least, natural
 
 if TYPE_CHECKING:
-    from realciao.measuring.report import Table
+    from realciao.benchmarks.instruments.report import Table
 
 PARTS = ("area", "fixed", "start")
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace, done: Callable[[float, str], None]) -> "Iterat
     """Measures part by part."""
     import torch
 
-    from realciao.measuring.parts import run_parts
+    from realciao.benchmarks.instruments.parts import run_parts
 
     torch.set_num_threads(args.threads)
     yield from run_parts(__name__, args, done)

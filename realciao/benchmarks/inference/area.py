@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from realciao.benchmarks.inference.ways import make_net, make_photo, meter_of, seconds_name
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.benchmarks.instruments.rounds import interleave
 from realciao.images.pixels import AnyImage
-from realciao.measuring.report import Figure, Table
-from realciao.measuring.rounds import interleave
 from realciao.upscaling.upscaler import Upscaler
 
 SMALLEST_MPX = 0.25

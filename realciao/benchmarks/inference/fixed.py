@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import cv2
 
 from realciao.benchmarks.inference.ways import FIXED_SCALE, make_fixed, make_net, make_photo, meter_of, seconds_name
+from realciao.benchmarks.instruments.report import Figure, Table
+from realciao.benchmarks.instruments.rounds import interleave, median_ratio
 from realciao.coords import scaled_size
-from realciao.measuring.report import Figure, Table
-from realciao.measuring.rounds import interleave, median_ratio
 from realciao.upscaling.upscaler import Upscaler
 
 SECONDS_AN_LR_MPX = 60

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from realciao.benchmarks.inference.ways import make_net, make_photo, seconds_name
+from realciao.benchmarks.instruments.report import Figure, Table
 from realciao.errors import UserError
 from realciao.images.reading import write_image
-from realciao.measuring.machine import REPOSITORY
-from realciao.measuring.report import Figure, Table
+from realciao.machine.description import REPOSITORY
 from realciao.weights.checkpoint import save_weights
 
 SECONDS_A_START = 8

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from realciao.archs import build_network
+from realciao.benchmarks.instruments.laps import Meter, clock
 from realciao.images.pixels import AnyImage
-from realciao.measuring.laps import Meter, clock
 from realciao.options.run import load_options
 from realciao.upscaling.upscaler import Upscaler
 from realciao.weights.checkpoint import load_weights

@@ -14,8 +14,8 @@ from realciao.errors import UserError
 from realciao.evaluation.grid.methods import Method, build_method
 from realciao.evaluation.grid.options import Costs, GridOptions
 from realciao.evaluation.grid.store import Store, digest
-from realciao.measuring.machine import describe
-from realciao.measuring.memory import peak_bytes
+from realciao.machine.description import describe
+from realciao.machine.memory import peak_bytes
 from realciao.upscaling.upscaler import choose_device
 
 COLUMNS = ("params_m", "params_encoder_m", "params_decoder_m", "seconds", "mib")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from realciao.measuring.machine import describe
+from realciao.machine.description import describe
 from realciao.options.run import Options
 from realciao.training.report.previews import Sheet, find_sheets
 from realciao.training.run_folder import RunFolder

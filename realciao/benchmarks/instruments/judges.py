@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from realciao.errors import UserError
-from realciao.measuring.machine import REPOSITORY
+from realciao.machine.description import REPOSITORY
 
 
 def plain(name: str, folder: Path = REPOSITORY / "tests") -> Any:

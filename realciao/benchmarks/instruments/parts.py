@@ -4,7 +4,7 @@ import argparse
 import importlib
 from collections.abc import Callable, Iterator
 
-from realciao.measuring.report import Table
+from realciao.benchmarks.instruments.report import Table
 
 
 def run_parts(package: str, args: argparse.Namespace, done: Callable[[float, str], None]) -> Iterator[Table]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from realciao.measuring.memory import forget_peak_rss, peak_rss
+from realciao.machine.memory import forget_peak_rss, peak_rss
 
 GIB = 2**30
 

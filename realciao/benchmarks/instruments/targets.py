@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from realciao.measuring.report import Figure
+from realciao.benchmarks.instruments.report import Figure
 
 
 class Target(NamedTuple):

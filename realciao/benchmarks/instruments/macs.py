@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from realciao.measuring.laps import Reading
+from realciao.benchmarks.instruments.laps import Reading
 
 KINDS = ("convolution", "matrix", "elementwise")
 aten = torch.ops.aten
