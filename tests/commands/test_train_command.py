@@ -12,7 +12,7 @@ from tiny_run import write_options
 
 from realciao.train import main
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 run = partial(exit_status, main)

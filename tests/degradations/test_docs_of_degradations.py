@@ -12,7 +12,7 @@ import degradations
 from degradations.pipeline import recipe_names
 from degradations.registry import DEGRADATION_REGISTRY
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "degradations.md").read_text(encoding="utf-8")
 ROWS = {cells[1].strip().strip("`"): cells for line in PAGE.splitlines() if len(cells := line.split("|")) > 3}
 OURS = sorted(name for name, cls in DEGRADATION_REGISTRY if cls.__module__.startswith("degradations."))

@@ -15,7 +15,7 @@ from realciao.registry import ARCH_REGISTRY, build
 from realciao.training.optim import build_scheduler
 from realciao.training.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
 

@@ -167,7 +167,7 @@ def test_the_program_of_the_page_needs_no_torch_and_gives_what_the_network_gives
     net, _, files, _ = exported(*EVERY_DAY)
     for name, file in files.items():
         (tmp_path / f"net_{name}.onnx").write_bytes(file)
-    page = (Path(__file__).parents[1] / "docs" / "inference.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "inference.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"<!-- upscale_onnx.py -->\n```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(code.splitlines()) <= 40
     (tmp_path / "upscale_onnx.py").write_text(f"import sys\nsys.modules['torch'] = None\n{code}")
@@ -188,7 +188,7 @@ def test_the_files_say_what_they_are_and_nothing_of_the_machine() -> None:
         header = json.loads(session.get_modelmeta().custom_metadata_map["realciao"])
         assert header == {"part": part, "spec": json.loads(json.dumps(net.spec)), "licence": "CC0"}
         assert b"/" + Path(torch.__file__).parts[1].encode() + b"/" not in files[part]
-        assert Path(__file__).parents[1].name.encode() + b"/realciao" not in files[part]
+        assert Path(__file__).parents[2].name.encode() + b"/realciao" not in files[part]
     assert pair["encoder"].get_inputs()[0].shape == ["b", 3, "h", "w"]
     assert {i.name: i.shape for i in pair["query"].get_inputs()}["coord"] == ["b", "hq", "wq", 2]
     assert pair["query"].get_outputs()[0].shape == ["b", 3, "hq", "wq"]

@@ -53,7 +53,7 @@ class App:
         self.arguments += ["--max_output_mp", "40", "--max_input_mp", "1", "--max_upload_mb", "3"]
         environment = {**os.environ, "TMPDIR": str(folder)}
         self.launcher = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("forking_app.py"))],
+            [sys.executable, str(Path(__file__).parents[1] / "forking_app.py")],
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.said: list[str] = []

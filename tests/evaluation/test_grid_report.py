@@ -22,7 +22,7 @@ from realciao.evaluation.grid.results import Results
 from realciao.evaluation.grid.runner import Runner
 from realciao.images.reading import from_float, read_rgb, write_image
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "options" / "paper").glob("*.yml"))
 
 

@@ -21,7 +21,7 @@ from realciao.weights.published import from_published
 from realciao.weights.shipped import find_weights
 
 DECODER = {"type": "CiaoSRDecoder", "hidden": [4], "non_local_scales": []}
-FIXTURE = Path(__file__).parent / "data" / "edsr_nl2_s11.npz"
+FIXTURE = Path(__file__).parents[1] / "data" / "edsr_nl2_s11.npz"
 
 
 def released() -> dict[str, torch.Tensor]:

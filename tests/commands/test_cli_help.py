@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [ROOT / "realciao" / "train.py", *sorted((ROOT / "scripts").glob("*.py"))]
 HEAVY = {"torch", "torchvision", "numpy", "scipy", "cv2", "PIL", "skimage", "basicsr", "accelerate", "pyiqa", "onnx"}
 

@@ -21,7 +21,7 @@ from realciao.training.stage_run import StageRun, Weights
 from realciao.weights.checkpoint import save_weights
 from realciao.weights.networks import build_network
 
-FILES = sorted((Path(__file__).parents[1] / "options").glob("[!e]*.yml"))  # eval_*.yml are evaluate.py's
+FILES = sorted((Path(__file__).parents[2] / "options").glob("[!e]*.yml"))  # eval_*.yml are evaluate.py's
 ANOTHER_RECIPE = "{steps: [{type: Resize, relative_to: lr, mode: bicubic, antialias: true}]}"
 
 # Parameters of the generator: from the released models, the papers' tables and the counts of their code

@@ -16,7 +16,7 @@ from realciao.options.run import Health as Limits
 from realciao.options.run import Stage, TrainData, load_options
 from realciao.training.health import Health, Unhealthy, color_fault, out_of_memory
 
-QUICKSTART = Path(__file__).resolve().parents[1] / "options" / "quickstart.yml"
+QUICKSTART = Path(__file__).resolve().parents[2] / "options" / "quickstart.yml"
 
 
 def make(**limits: float) -> Health:

@@ -13,7 +13,7 @@ from torch import Tensor
 from realciao.coords import make_axis, make_cell, make_coord
 from realciao.weights.published import from_published
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 # more recordings of the same layout, where a folder of them is named
 MORE = Path(os.environ["REALCIAO_SHARED"]) / "parity" if "REALCIAO_SHARED" in os.environ else HERE / "data"
 ENCODERS = ("edsr", "rdn", "swinir")

@@ -15,7 +15,7 @@ from realciao.images import writing as photo_writer
 from realciao.upscaling import sizes
 from realciao.upscaling import upscaler as inference
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
