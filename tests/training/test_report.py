@@ -19,6 +19,7 @@ from realciao.images.reading import read_rgb, to_array, to_tensor
 from realciao.options.run import Options, load_options
 from realciao.training.report import build_page, draw_previews, read_run, refresh_report
 from realciao.training.report.chart import MOST_POINTS, Curve, draw, nice_ticks, thin
+from realciao.training.report.page import lower_better
 from realciao.training.report.previews import EDGE_PX, find_sheets
 from realciao.training.run_folder import RunFolder
 from realciao.training.trainer import Trainer
@@ -204,3 +205,14 @@ def test_of_many_steps_the_first_and_the_last_are_shown(tmp_path: Path) -> None:
     assert len(sheet.steps) == 5
     assert (min(sheet.steps), max(sheet.steps)) == (1, 30)
     assert sheet.gt is None
+
+
+@pytest.mark.parametrize(
+    ("metrics", "lower"),
+    [
+        (("niqe", "brisque", "piqe", "gmsd", "mad", "nlpd", "ilniqe", "pi", "pieapp", "lpips", "dists"), True),
+        (("psnr", "psnr_y", "ssim", "ms_ssim", "fsim", "musiq", "clipiqa+", "no_such_metric"), False),
+    ],
+)
+def test_the_direction_of_a_score_is_that_of_its_metric(metrics: tuple[str, ...], lower: bool) -> None:
+    assert {name: lower_better(name) for name in metrics} == dict.fromkeys(metrics, lower)

@@ -8,13 +8,13 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from realciao.errors import UserError
+from realciao.metrics import find_metric
 from realciao.training.report.chart import Curve, Points, draw, number
 from realciao.training.report.previews import Sheet
 from realciao.training.report.run_data import RunData
 
 SPEEDS = {"images_per_s", "data_share", "memory_gib"}
-LOWER_BETTER = ("niqe", "brisque", "piqe", "lpips", "dists", "nrqm_inverse", "consistency")
-"""Beginnings of the names of metrics of which less is more."""
 TITLES = {
     "l_g_pix": "pixel loss",
     "l_g_percep": "perceptual loss",
@@ -88,6 +88,15 @@ def _tiles(run: RunData) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
+@cache
+def lower_better(metric: str) -> bool:
+    """Whether less of a metric is better, as its class says; False for a metric that is not installed here."""
+    try:
+        return find_metric(metric, "val.metrics").lower_better
+    except UserError:
+        return False
+
+
 def _tile(label: str, value: str, note: str) -> str:
     return f'<div class="tile"><p class="label">{escape(label)}</p><p class="value">{value}</p><p class="note">{note}</p></div>'
 
@@ -97,7 +106,7 @@ def _against(metric: str, value: float, reference: Points | None) -> str:
     if not reference:
         return ""
     gain = value - reference[-1][1]
-    good = (gain < 0) == metric.startswith(LOWER_BETTER)
+    good = (gain < 0) == lower_better(metric)
     return f'<span class="{"good" if good else "bad"}">{gain:+.3g}</span> against bicubic'
 
 
@@ -119,7 +128,7 @@ def _validation(run: RunData) -> str:
                 Curve("bicubic", series.get(f"{metric}_bicubic", []), "ref"),
                 Curve(metric, points, "c1", dots=True),
             ]
-            better = "lower is better" if metric.startswith(LOWER_BETTER) else "higher is better"
+            better = "lower is better" if lower_better(metric) else "higher is better"
             figures.append(_figure(f"{metric} on {name}", better, curves, run))
     return _grid(figures, "No validation yet.")
 
@@ -199,7 +208,7 @@ def _scores(run: RunData) -> str:
 def _best(metric: str, values: list[float]) -> float:
     if not values:
         return float("nan")
-    return min(values) if metric.startswith(LOWER_BETTER) else max(values)
+    return min(values) if lower_better(metric) else max(values)
 
 
 def _cell(value: float) -> str:
