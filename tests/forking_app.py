@@ -8,7 +8,9 @@ import json
 import os
 import sys
 import warnings
+from pathlib import Path
 
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # not tests/, in which a folder bears the name of a package
 warnings.simplefilter("ignore")
 
 
