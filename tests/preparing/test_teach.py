@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from exit_status import exit_status
 from tiny_run import write_photos
 from tiny_teacher import save_teacher
@@ -12,6 +13,8 @@ from tiny_teacher import save_teacher
 from realciao.commands import prepare_data
 from realciao.data import SampleIndex, build_train_set
 from realciao.data.taught_pairs import list_pairs, read_pair
+from realciao.weights.teachers import read_teacher
+from realciao.weights.teaching import RunningTeacher
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_stopped_and_gone_on_gives_the_same_files(request_of: list[str], tmp_pat
         assert np.abs(one.taught - other.taught).max() <= 1 / 255 + 1e-6
 
 
-def test_the_patches_are_those_of_the_live_data_set(request_of: list[str], tmp_path: Path) -> None:
+def test_live_patches_and_results_are_those_that_are_kept(request_of: list[str], tmp_path: Path) -> None:
     assert run(request_of, tmp_path / "pairs", 6) == 0
     spec = {
         "type": "SyntheticDataset",
@@ -55,9 +58,16 @@ def test_the_patches_are_those_of_the_live_data_set(request_of: list[str], tmp_p
         "sample_q": 50,
     }
     live = build_train_set(spec, scale_range=(1, 4), seed=5, gt_usm=False)
+    teacher = RunningTeacher(read_teacher(tmp_path / "teacher.pth"), torch.device("cpu"))
+    levels = []
     for draw, path in enumerate(list_pairs(tmp_path / "pairs")):
-        lq = live[SampleIndex(draw, 0)]["lq"].permute(1, 2, 0).numpy()
-        assert np.array_equal(lq, read_pair(path).lq)
+        lq = live[SampleIndex(draw, 0)]["lq"]
+        pair = read_pair(path)
+        assert np.array_equal(lq.permute(1, 2, 0).numpy(), pair.lq)
+        taught = teacher(lq[None]).taught[0].permute(1, 2, 0).numpy()
+        levels.append(np.rint(np.abs(taught - pair.taught) * 255))
+    assert np.max(levels) <= 1  # another batch may round another way
+    assert np.mean(levels) <= 0.001
 
 
 def test_another_request_into_the_folder_is_refused(
