@@ -101,6 +101,6 @@ class _Reader:
         end = self.place + count * dtype.itemsize
         if count < 0 or end > len(self.data):
             raise UserError(f"{self.path}: ends before the layers do; copy it anew")
-        numbers = np.frombuffer(self.data[self.place : end], dtype).astype(np.float32)
+        numbers = np.frombuffer(self.data, dtype, count, self.place).astype(np.float32)
         self.place = end
         return torch.from_numpy(numbers)

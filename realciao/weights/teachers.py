@@ -67,10 +67,7 @@ def read_teacher(model: str | Path) -> Teacher:
     if not path.is_file():
         near = did_you_mean(name, TEACHERS) if "/" not in name else ""
         raise UserError(f"{name}: no such model{near or '; known by name: ' + ', '.join(TEACHERS)}")
-    try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    digest = _digest(path)
     state = read_state_dict(path)
     if path.suffix == ".safetensors" and is_ours(path):
         raise UserError(f"{path}: of RealCiaoSR, for any scale already; a teacher is a network for x2, x3 or x4")
@@ -101,7 +98,8 @@ def _read_named(name: str, named: Named) -> Teacher:
 
 def _digest(path: Path) -> str:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
