@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from realciao.archs import build_network as build_empty
@@ -107,8 +106,7 @@ def _digest(path: Path) -> str:
 def _from_ncnn(network: Spec, numbers: Path) -> dict[str, Tensor]:
     """The tensors under the network's names: its layers come in the order of the file's."""
     layers = read_ncnn(numbers.with_suffix(".param"), numbers)
-    with torch.device("meta"):
-        names = [key.removesuffix(".weight") for key in build_empty(network).state_dict() if key.endswith(".weight")]
+    names = [key.removesuffix(".weight") for key in build_empty(network).state_dict() if key.endswith(".weight")]
     if len(names) != len(layers):
         raise UserError(f"{numbers}: {len(layers)} layers, where {network['type']} has {len(names)}")
     tensors = {}
